@@ -1,1 +1,41 @@
-//! ann-core
+//! The vocabulary that every `ann` crate speaks: what a row, a metric, a neighbour and a search are.
+//!
+//! Read in this order: [`Metric`] and [`Neighbor`], then [`VectorStore`] (rows that answer distance questions in
+//! blocks) with its first implementation [`FlatStore`], then [`Index`] (anything that can be searched) and its simplest
+//! form, exact search. Structures such as graphs live in crates above and see rows only through [`VectorStore`].
+//!
+//! Invariants: no structure and no quantizer is named here; rows are dense `u32` ids; smaller distance is nearer;
+//! threads are named in `par.rs` alone.
+
+#![forbid(unsafe_code)]
+
+mod element;
+mod filter;
+mod flat;
+mod index;
+mod matrix;
+mod metric;
+mod neighbor;
+mod par;
+mod progress;
+mod rng;
+mod stats;
+mod store;
+mod topk;
+mod truth;
+
+pub use ann_simd as simd;
+pub use element::{ElementKind, Scalar, narrowest};
+pub use filter::{All, Filter, Predicate, SortedIds};
+pub use flat::{FlatError, FlatOracle, FlatScratch, FlatStore};
+pub use index::{Batch, Index, Searcher, search_batch};
+pub use matrix::{Matrix, MatrixView, ShapeError};
+pub use metric::{Metric, MetricError};
+pub use neighbor::Neighbor;
+pub use par::{Par, ScratchPool};
+pub use progress::{Cancelled, Monitor};
+pub use rng::{split_mix, unit};
+pub use stats::{MemoryUsage, SearchStats};
+pub use store::{DistanceOracle, PushVector, RowError, VectorError, VectorStore, check_finite};
+pub use topk::TopK;
+pub use truth::GroundTruth;

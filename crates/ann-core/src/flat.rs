@@ -1,0 +1,406 @@
+//! Rows of numbers under one of the built-in metrics.
+//!
+//! A row is stored as given in its element type; only `f32` rows under [`Metric::Cosine`] are normalised on entry
+//! (narrower rows keep their exact values and one inverse norm beside). Rows are padded with zeros to whole cache lines
+//! (short rows to a power of two), so that no row shares its first line with another and no kernel has a tail to handle.
+//!
+//! A query that the element type holds exactly is compared in integers where the type is an integer, with the same
+//! result on every instruction set; any other query is compared in `f32`.
+
+use crate::{DistanceOracle, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore, check_finite};
+use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
+
+/// Rows of numbers under one of the metrics `L2`, `InnerProduct`, `Cosine`, `L1`.
+///
+/// ```
+/// use ann_core::{DistanceOracle, FlatStore, Matrix, Metric, VectorStore};
+/// let rows = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0]])?;
+/// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+/// let mut scratch = Default::default();
+/// let oracle = store.oracle(&[0.0, 0.0], &mut scratch);
+/// assert_eq!(oracle.distance(1), 25.0); // squared
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FlatStore<T: Scalar> {
+    metric: Metric,
+    dim: usize,
+    stride: usize,
+    len: usize,
+    rows: Buffer<T>,
+    /// `1 / ‖row‖` of every row under cosine, unless rows are normalised themselves; empty otherwise.
+    inverse_norms: Buffer<f32>,
+    kernels: Kernels<T>,
+}
+
+/// The two ways to compare: against an `f32` query, or type against type where kernels exist.
+#[derive(Debug, Clone, Copy)]
+struct Kernels<T> {
+    float: Kernel<f32, T>,
+    same: Option<Kernel<T, T>>,
+}
+
+/// Why a store could not be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlatError {
+    /// A row does not belong.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// The metric is not one of dense rows.
+    #[error("the metric {metric} does not apply to rows of {kind}")]
+    Metric {
+        /// What was asked for.
+        metric: Metric,
+        /// Element type of the rows.
+        kind: &'static str,
+    },
+    /// The instruction set that `ANN_ARCH` asks for is not there.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// Rows of no columns.
+    #[error("rows need at least one column")]
+    ZeroDim,
+    /// Parts that do not fit together, found when a store is put together from a file.
+    #[error("{what}: expected {expected}, found {found}")]
+    Parts {
+        /// Which part.
+        what: &'static str,
+        /// What the other parts ask for.
+        expected: usize,
+        /// What it is.
+        found: usize,
+    },
+}
+
+/// Most rows of a store: one bit of an id is left to the structures above.
+pub(crate) const MAX_ROWS: u32 = 1 << 31;
+
+impl<T: Scalar> FlatStore<T> {
+    /// An empty store of rows of `dim` values.
+    ///
+    /// # Errors
+    /// [`FlatError`] if the metric is not one of dense rows, `dim` is 0, or `ANN_ARCH` asks for what is not there.
+    pub fn new(dim: usize, metric: Metric) -> Result<Self, FlatError> {
+        Self::with_arch(dim, metric, Arch::detect()?)
+    }
+
+    /// As [`Self::new`], on a given instruction set.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_arch(dim: usize, metric: Metric, arch: Arch) -> Result<Self, FlatError> {
+        if dim == 0 {
+            return Err(FlatError::ZeroDim);
+        }
+        let kernels = Kernels::new(arch, metric).ok_or(FlatError::Metric { metric, kind: T::NAME })?;
+        let stride = padded::<T>(dim);
+        Ok(Self { metric, dim, stride, len: 0, rows: Buffer::new(), inverse_norms: Buffer::new(), kernels })
+    }
+
+    /// Copies `rows`, `(n, dim)`, into a new store.
+    ///
+    /// # Errors
+    /// [`FlatError::Row`] for the first row that is not finite, is zero under cosine, or has a value that `T` cannot
+    /// hold exactly (see [`crate::narrowest`]).
+    pub fn from_rows(rows: MatrixView<'_, f32>, metric: Metric) -> Result<Self, FlatError> {
+        let mut store = Self::new(rows.dim(), metric)?;
+        store.reserve(rows.len());
+        for (row, vector) in rows.rows().enumerate() {
+            store.push(vector).map_err(|source| RowError { row, source })?;
+        }
+        Ok(store)
+    }
+
+    /// Puts a store together from parts that were taken out of one by [`Self::padded_rows`] and
+    /// [`Self::inverse_norms`].
+    ///
+    /// # Errors
+    /// [`FlatError::Parts`] if the lengths do not fit; contents are taken as they are.
+    pub fn from_parts(
+        dim: usize,
+        metric: Metric,
+        len: usize,
+        rows: Buffer<T>,
+        inverse_norms: Buffer<f32>,
+    ) -> Result<Self, FlatError> {
+        let mut store = Self::new(dim, metric)?;
+        let expected = len.checked_mul(store.stride).unwrap_or(usize::MAX);
+        if rows.len() != expected {
+            return Err(FlatError::Parts { what: "values of the padded rows", expected, found: rows.len() });
+        }
+        let norms = if store.keeps_norms() { len } else { 0 };
+        if inverse_norms.len() != norms {
+            return Err(FlatError::Parts { what: "inverse norms", expected: norms, found: inverse_norms.len() });
+        }
+        if len > MAX_ROWS as usize {
+            return Err(FlatError::Parts { what: "rows", expected: MAX_ROWS as usize, found: len });
+        }
+        (store.len, store.rows, store.inverse_norms) = (len, rows, inverse_norms);
+        Ok(store)
+    }
+
+    /// Makes room for `additional` rows.
+    pub fn reserve(&mut self, additional: usize) {
+        self.rows.reserve(additional.saturating_mul(self.stride));
+        if self.keeps_norms() {
+            self.inverse_norms.reserve(additional);
+        }
+    }
+
+    /// Columns of a row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The metric that was chosen.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Row `id` as stored (normalised if `f32` under cosine), without padding.
+    ///
+    /// # Panics
+    /// If `id` is no row.
+    pub fn row(&self, id: u32) -> &[T] {
+        &self.padded_row(id)[..self.dim]
+    }
+
+    /// All rows with their padding, `len * stride` values.
+    pub fn padded_rows(&self) -> &[T] {
+        &self.rows
+    }
+
+    /// The rows as kernels take them: padding included, since it is zero and spares them the tail.
+    pub fn kernel_rows(&self) -> Rows<'_, T> {
+        Rows::new(&self.rows, self.stride, self.stride)
+    }
+
+    /// `1 / ‖row‖` of every row where the store keeps them, empty otherwise.
+    pub fn inverse_norms(&self) -> &[f32] {
+        &self.inverse_norms
+    }
+
+    /// Whether rows live in a mapped file rather than in memory of their own.
+    pub fn is_mapped(&self) -> bool {
+        self.rows.is_mapped()
+    }
+
+    /// The kernel that compares `f32` queries with rows; its value still wants [`Self::finish`].
+    pub fn float_kernel(&self) -> Kernel<f32, T> {
+        self.kernels.float
+    }
+
+    /// Prepares a query as [`Self::float_kernel`] takes it: normalised under cosine, padded with zeros to the length
+    /// of a stored row.
+    pub fn prepare(&self, query: &[f32], out: &mut Vec<f32>) {
+        out.clear();
+        out.extend_from_slice(query);
+        out.resize(self.stride, 0.0);
+        if self.metric == Metric::Cosine {
+            let scale = inverse_norm(query);
+            out.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+        }
+    }
+
+    /// Turns what the kernel gave for rows `ids` into distances.
+    pub fn finish(&self, ids: impl Iterator<Item = u32>, out: &mut [f32]) {
+        self.finish_scaled(1.0, ids, out);
+    }
+
+    fn finish_scaled(&self, query_scale: f32, ids: impl Iterator<Item = u32>, out: &mut [f32]) {
+        match self.metric {
+            Metric::InnerProduct => out.iter_mut().for_each(|x| *x = -*x),
+            Metric::Cosine if self.inverse_norms.is_empty() => out.iter_mut().for_each(|x| *x = cosine(*x)),
+            Metric::Cosine => {
+                for (x, id) in out.iter_mut().zip(ids) {
+                    *x = cosine(*x * (query_scale * self.inverse_norms[id as usize]));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn padded_row(&self, id: u32) -> &[T] {
+        &self.rows[id as usize * self.stride..][..self.stride]
+    }
+
+    fn keeps_norms(&self) -> bool {
+        self.metric == Metric::Cosine && !self.normalises()
+    }
+
+    /// Only `f32` can hold a normalised row without loss worth mentioning.
+    fn normalises(&self) -> bool {
+        T::KIND == crate::ElementKind::F32
+    }
+}
+
+impl<T: Scalar> Kernels<T> {
+    fn new(arch: Arch, metric: Metric) -> Option<Self> {
+        let op = match metric {
+            Metric::L2 => Op::SquaredL2,
+            Metric::InnerProduct | Metric::Cosine => Op::Dot,
+            Metric::L1 => Op::L1,
+            _ => return None,
+        };
+        Some(Self { float: Kernel::new(arch, op)?, same: Kernel::new(arch, op) })
+    }
+}
+
+/// Elements from one row to the next: whole cache lines, or a power of two of bytes below one line.
+fn padded<T>(dim: usize) -> usize {
+    const LINE: usize = 64;
+    let size = size_of::<T>();
+    let bytes = dim.saturating_mul(size);
+    let padded = if bytes < LINE { bytes.next_power_of_two() } else { bytes.next_multiple_of(LINE) };
+    padded / size
+}
+
+/// `1 / ‖vector‖` in f64, 0 for the zero vector.
+fn inverse_norm(vector: &[f32]) -> f64 {
+    let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if norm > 0.0 { 1.0 / norm } else { 0.0 }
+}
+
+/// Rounding may carry the product of unit vectors past ±1.
+fn cosine(product: f32) -> f32 {
+    (1.0 - product).clamp(0.0, 2.0)
+}
+
+/// Where a [`FlatStore`] prepares a query.
+#[derive(Debug, Default, Clone)]
+pub struct FlatScratch<T> {
+    float: Vec<f32>,
+    same: Vec<T>,
+}
+
+/// Answers for one query against a [`FlatStore`].
+#[derive(Debug)]
+pub struct FlatOracle<'a, T: Scalar> {
+    store: &'a FlatStore<T>,
+    rows: Rows<'a, T>,
+    query: Query<'a, T>,
+    /// `1 / ‖query‖` under cosine where the query is kept as it came.
+    scale: f32,
+}
+
+#[derive(Debug)]
+enum Query<'a, T> {
+    Float(&'a [f32]),
+    Same(Kernel<T, T>, &'a [T]),
+}
+
+impl<T: Scalar> DistanceOracle for FlatOracle<'_, T> {
+    fn distances(&self, ids: &[u32], out: &mut [f32]) {
+        match self.query {
+            Query::Float(query) => self.store.kernels.float.gather(query, self.rows, ids, out),
+            Query::Same(kernel, query) => kernel.gather(query, self.rows, ids, out),
+        }
+        self.store.finish_scaled(self.scale, ids.iter().copied(), out);
+    }
+
+    fn prefetch(&self, id: u32) {
+        /// Lines asked for ahead of time; the hardware's stream prefetcher brings the rest of a longer row.
+        const LINES: usize = 4;
+        self.rows.prefetch(id, LINES);
+    }
+}
+
+impl<T: Scalar> VectorStore for FlatStore<T> {
+    type Vector = [f32];
+    type Scratch = FlatScratch<T>;
+    type Oracle<'a> = FlatOracle<'a, T>;
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn check(&self, vector: &[f32]) -> Result<(), VectorError> {
+        if vector.len() != self.dim {
+            return Err(VectorError::Dimension { expected: self.dim, found: vector.len() });
+        }
+        check_finite(vector)?;
+        if self.metric == Metric::Cosine && vector.iter().all(|&x| x == 0.0) {
+            return Err(VectorError::Zero);
+        }
+        Ok(())
+    }
+
+    fn oracle<'a>(&'a self, query: &'a [f32], scratch: &'a mut FlatScratch<T>) -> FlatOracle<'a, T> {
+        if let Some(kernel) = self.kernels.same.filter(|_| T::KIND != crate::ElementKind::F32) {
+            scratch.same.clear();
+            scratch.same.extend(query.iter().map_while(|&x| T::exact(x)));
+            if scratch.same.len() == query.len() {
+                scratch.same.resize(self.stride, T::zeroed());
+                let scale = if self.keeps_norms() { inverse_norm(query) as f32 } else { 1.0 };
+                return FlatOracle {
+                    store: self,
+                    rows: self.kernel_rows(),
+                    query: Query::Same(kernel, &scratch.same),
+                    scale,
+                };
+            }
+        }
+        self.prepare(query, &mut scratch.float);
+        FlatOracle { store: self, rows: self.kernel_rows(), query: Query::Float(&scratch.float), scale: 1.0 }
+    }
+
+    fn oracle_at<'a>(&'a self, id: u32, scratch: &'a mut FlatScratch<T>) -> FlatOracle<'a, T> {
+        let row = self.padded_row(id);
+        let query = match self.kernels.same {
+            Some(kernel) => Query::Same(kernel, row),
+            None => {
+                scratch.float.clear();
+                scratch.float.extend(row.iter().map(|x| x.widen()));
+                Query::Float(&scratch.float)
+            }
+        };
+        let scale = self.inverse_norms.get(id as usize).copied().unwrap_or(1.0);
+        FlatOracle { store: self, rows: self.kernel_rows(), query, scale }
+    }
+
+    fn memory_usage(&self) -> usize {
+        self.rows.capacity_bytes() + self.inverse_norms.capacity_bytes()
+    }
+}
+
+impl<T: Scalar> PushVector for FlatStore<T> {
+    fn push(&mut self, vector: &[f32]) -> Result<u32, VectorError> {
+        self.check(vector)?;
+        if self.len >= MAX_ROWS as usize {
+            return Err(VectorError::Full { limit: MAX_ROWS });
+        }
+        let start = self.rows.len();
+        self.rows.resize(start + self.stride, T::zeroed());
+        let scale = if self.metric == Metric::Cosine { inverse_norm(vector) } else { 1.0 };
+        let row = &mut self.rows.as_mut_slice()[start..][..self.dim];
+        if self.metric == Metric::Cosine && T::KIND == crate::ElementKind::F32 {
+            for (to, &x) in row.iter_mut().zip(vector) {
+                *to = T::nearest((f64::from(x) * scale) as f32);
+            }
+        } else {
+            for (column, (to, &value)) in row.iter_mut().zip(vector).enumerate() {
+                let Some(exact) = T::exact(value) else {
+                    self.rows.truncate(start);
+                    return Err(VectorError::Inexact { column, value, kind: T::NAME });
+                };
+                *to = exact;
+            }
+        }
+        if self.keeps_norms() {
+            self.inverse_norms.push(scale as f32);
+        }
+        self.len += 1;
+        Ok(self.len as u32 - 1)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            self.rows.truncate(len * self.stride);
+            if self.keeps_norms() {
+                self.inverse_norms.truncate(len);
+            }
+        }
+    }
+}

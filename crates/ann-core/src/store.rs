@@ -1,0 +1,158 @@
+//! Rows that answer distance questions in blocks.
+//!
+//! Every structure asks through the same door: it makes an oracle for a query once and then hands it blocks of row
+//! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
+//! indirect call per hop and needs no type parameter for any of them.
+
+/// Distances between one query and any rows of a store.
+pub trait DistanceOracle {
+    /// `out[i]` becomes the distance to row `ids[i]`.
+    ///
+    /// # Panics
+    /// If an id is not a row of the store, or the lengths differ.
+    fn distances(&self, ids: &[u32], out: &mut [f32]);
+
+    /// The distance to one row, the same value to the bit that [`Self::distances`] gives.
+    fn distance(&self, id: u32) -> f32 {
+        let mut out = [0.0];
+        self.distances(&[id], &mut out);
+        out[0]
+    }
+
+    /// Hints that row `id` will be asked for soon. Free to do nothing.
+    fn prefetch(&self, id: u32) {
+        let _ = id;
+    }
+}
+
+/// Rows `0..len()` of one kind, with a distance between them.
+pub trait VectorStore: Send + Sync {
+    /// What a query looks like: `[f32]` nearly always.
+    type Vector: ?Sized + Sync;
+    /// Where a query is prepared (normalised, padded, turned into tables). Reused from query to query.
+    type Scratch: Default + Send;
+    /// Answers for one query.
+    type Oracle<'a>: DistanceOracle
+    where
+        Self: 'a;
+
+    /// Number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `vector` may be asked for or stored here.
+    ///
+    /// # Errors
+    /// [`VectorError`] that says what is wrong with it.
+    fn check(&self, vector: &Self::Vector) -> Result<(), VectorError>;
+
+    /// Prepares `query`, which has passed [`Self::check`].
+    fn oracle<'a>(&'a self, query: &'a Self::Vector, scratch: &'a mut Self::Scratch) -> Self::Oracle<'a>;
+
+    /// Prepares row `id` as a query.
+    ///
+    /// # Panics
+    /// If `id` is no row.
+    fn oracle_at<'a>(&'a self, id: u32, scratch: &'a mut Self::Scratch) -> Self::Oracle<'a>;
+
+    /// Bytes held by the rows.
+    fn memory_usage(&self) -> usize;
+}
+
+/// A store that grows.
+pub trait PushVector: VectorStore {
+    /// Appends a row and returns its id, which is the former [`VectorStore::len`].
+    ///
+    /// # Errors
+    /// [`VectorError`] if the vector does not belong here; the store is unchanged.
+    fn push(&mut self, vector: &Self::Vector) -> Result<u32, VectorError>;
+
+    /// Removes the rows from `len` on: how a failed or cancelled insertion is taken back.
+    fn truncate(&mut self, len: usize);
+}
+
+/// What is wrong with a vector.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VectorError {
+    /// It has the wrong number of columns.
+    #[error("the vector has {found} columns, expected {expected}")]
+    Dimension {
+        /// Columns of the store.
+        expected: usize,
+        /// Columns of the vector.
+        found: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("column {column} is {value}, expected a finite number")]
+    NonFinite {
+        /// Where it stands.
+        column: usize,
+        /// What stands there.
+        value: f32,
+    },
+    /// All columns are zero, which has no direction.
+    #[error("the vector is zero, which has no direction under the cosine metric")]
+    Zero,
+    /// The store keeps an element type that cannot hold this value exactly.
+    #[error("column {column} is {value}, which rows of {kind} cannot hold exactly")]
+    Inexact {
+        /// Where it stands.
+        column: usize,
+        /// What stands there.
+        value: f32,
+        /// Element type of the store.
+        kind: &'static str,
+    },
+    /// A value that the user's metric does not accept.
+    #[error("element {position} is {found}, expected {must}")]
+    Element {
+        /// Where it stands.
+        position: usize,
+        /// What was expected.
+        must: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// The store has as many rows as ids can name.
+    #[error("the store is full: rows are numbered below {limit}")]
+    Full {
+        /// Most rows a store may have.
+        limit: u32,
+    },
+}
+
+/// A vector among many that is wrong.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("row {row}: {source}")]
+pub struct RowError {
+    /// Its position in what was given.
+    pub row: usize,
+    /// What is wrong with it.
+    pub source: VectorError,
+}
+
+/// The first value that is not finite, as an error.
+///
+/// # Errors
+/// [`VectorError::NonFinite`].
+///
+/// ```
+/// let error = ann_core::check_finite(&[1.0, f32::NAN]).unwrap_err();
+/// assert_eq!(error.to_string(), "column 1 is NaN, expected a finite number");
+/// ```
+pub fn check_finite(vector: &[f32]) -> Result<(), VectorError> {
+    // One vectorised pass in the ordinary case: x - x is 0 for finite x and NaN otherwise.
+    let sum: f32 = vector.iter().map(|x| x - x).sum();
+    if sum == 0.0 {
+        return Ok(());
+    }
+    match vector.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        Some((column, &value)) => Err(VectorError::NonFinite { column, value }),
+        None => Ok(()),
+    }
+}
