@@ -16,7 +16,15 @@ use crate::doors::{Doors, Pairs};
 use crate::element::Element;
 use crate::kernel::Op;
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
+#[cfg(target_arch = "x86_64")]
+mod v3;
+#[cfg(target_arch = "x86_64")]
+mod v4;
 
 /// The sum of squares of `x`, at the level of `arch`; bit-identical to `x`'s inner product with itself.
 ///
@@ -52,6 +60,14 @@ macro_rules! rows {
         impl Row for $type {
             fn doors<S: Step>(level: Level) -> Doors<f32, $type> {
                 match level {
+                    #[cfg(target_arch = "x86_64")]
+                    Level::V4 | Level::V4x => Doors::of::<Widening<v4::V4, S>>(),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::V3 => Doors::of::<Widening<v3::V3, S>>(),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon => Doors::of::<Widening<neon::Neon, S>>(),
+                    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                    Level::Simd128 => Doors::of::<Widening<simd128::Simd128, S>>(),
                     _ => Doors::of::<Widening<portable::Portable, S>>(),
                 }
             }
