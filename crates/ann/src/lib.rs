@@ -1,1 +1,3 @@
 //! ann
+
+pub mod factory;

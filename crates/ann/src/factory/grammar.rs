@@ -1,0 +1,419 @@
+//! Reads index strings, and points at the column where one goes wrong.
+//!
+//! ```text
+//! spec      := structure [ "@" metric ]
+//! structure := "Flat" | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) "Flat" ]
+//! metric    := "l2" | "ip" | "cosine" | "l1" | "hamming" | "jaccard" | synonyms that Metric reads
+//! ```
+//!
+//! `@` occurs in no string of faiss or vicinity, so both stay readable as the grammar grows. One pass from left to
+//! right, no recursion, nothing allocated but the error. A suggestion is made by trying small repairs at the place of
+//! the error, and only one that parses is shown.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use ann_core::Metric;
+
+use super::spec::{DEFAULT_M, M, MAX_M0, Spec, Structure};
+
+/// The words that structures begin with.
+const STRUCTURES: [&str; 2] = ["Flat", "HNSW"];
+
+/// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
+///
+/// ```
+/// use ann::factory::Spec;
+/// let error = "HNSW16,cosine".parse::<Spec>().unwrap_err();
+/// assert_eq!((error.column, error.found.as_str()), (8, "cosine"));
+/// assert_eq!(error.suggestion.as_deref(), Some("HNSW16@cosine"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError {
+    /// The whole string.
+    pub input: String,
+    /// Where it goes wrong: characters from 1, one past the last where something is missing at the end.
+    pub column: usize,
+    /// What could stand there.
+    pub expected: String,
+    /// What stands there; empty at the end.
+    pub found: String,
+    /// A string close to the input that is a spec.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Line breaks and tabs would tear the caret from its place.
+        let clean = |text: &str| text.replace(char::is_control, " ");
+        writeln!(f, "{}", clean(&self.input))?;
+        write!(f, "{:>column$} column {column}: expected {}, found ", "^", self.expected, column = self.column)?;
+        match self.found.as_str() {
+            "" => f.write_str("the end")?,
+            found => write!(f, "`{}`", clean(found))?,
+        }
+        self.suggestion.as_ref().map_or(Ok(()), |other| write!(f, "; did you mean `{}`?", clean(other)))
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    /// Reads a string of the forms listed at [`Spec`].
+    fn from_str(input: &str) -> Result<Self, SpecError> {
+        Cursor { input, at: 0 }.spec().map_err(|unexpected| unexpected.explain(input))
+    }
+}
+
+/// A place in the input and what could stand there.
+struct Unexpected {
+    at: usize,
+    expected: String,
+}
+
+/// The input and how far it has been read, in bytes at a character border.
+struct Cursor<'a> {
+    input: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn spec(mut self) -> Result<Spec, Unexpected> {
+        self.skip_blanks();
+        let (structure, mut next) = self.structure()?;
+        let mut metric = None;
+        if self.eat('@') {
+            (metric, next) = (Some(self.metric()?), "the end");
+        }
+        self.skip_blanks();
+        if self.rest().is_empty() { Ok(Spec { structure, metric }) } else { Err(self.unexpected(next)) }
+    }
+
+    /// A structure, and what may come after it.
+    fn structure(&mut self) -> Result<(Structure, &'static str), Unexpected> {
+        let start = self.at;
+        match self.take(|c| c.is_ascii_alphabetic()).to_ascii_uppercase().as_str() {
+            "FLAT" => Ok((Structure::Flat, "`@` or the end")),
+            "HNSW" => self.hnsw(),
+            _ => {
+                self.at = start;
+                Err(self.unexpected("`Flat` or `HNSW`"))
+            }
+        }
+    }
+
+    /// What follows the word `HNSW`.
+    fn hnsw(&mut self) -> Result<(Structure, &'static str), Unexpected> {
+        let m = self.number("M", M)?;
+        let mut next = if m.is_some() { "`,`, `_`, `@` or the end" } else { "M, `,`, `_`, `@` or the end" };
+        let m = m.unwrap_or(DEFAULT_M);
+        let mut m0 = None;
+        if self.eat_tight('_') {
+            next = self.flat("`Flat`")?;
+        } else if self.eat(',') {
+            m0 = self.number("M0", m..=MAX_M0)?;
+            if m0.is_none() {
+                next = self.flat("M0 or `Flat`")?;
+            } else if self.eat_tight('_') || self.eat(',') {
+                next = self.flat("`Flat`")?;
+            }
+        }
+        Ok((Structure::Hnsw { m, m0 }, next))
+    }
+
+    /// The word that says that rows are kept in full, and what may come after it.
+    fn flat(&mut self, expected: &str) -> Result<&'static str, Unexpected> {
+        let start = self.at;
+        if self.take(|c| c.is_ascii_alphanumeric()).eq_ignore_ascii_case("flat") {
+            return Ok("`@` or the end");
+        }
+        self.at = start;
+        Err(self.unexpected(expected))
+    }
+
+    fn metric(&mut self) -> Result<Metric, Unexpected> {
+        let start = self.at;
+        self.take(|c| c.is_ascii_alphanumeric() || c == '_').parse().map_err(|_| {
+            self.at = start;
+            self.unexpected(&format!("a metric ({})", Metric::ALL.map(Metric::name).join(", ")))
+        })
+    }
+
+    /// Digits within `range`, or `None` if no digit follows.
+    fn number(&mut self, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Unexpected> {
+        let start = self.at;
+        let digits = self.take(|c| c.is_ascii_digit());
+        if digits.is_empty() {
+            return Ok(None);
+        }
+        // A number beyond usize is out of range like any other that is too large.
+        match digits.parse() {
+            Ok(value) if range.contains(&value) => Ok(Some(value)),
+            _ => {
+                self.at = start;
+                Err(self.unexpected(&format!("{name} from {} to {}", range.start(), range.end())))
+            }
+        }
+    }
+
+    /// Steps over `mark` and the blanks around it, if it comes next.
+    fn eat(&mut self, mark: char) -> bool {
+        let start = self.at;
+        self.skip_blanks();
+        if self.eat_tight(mark) {
+            self.skip_blanks();
+            return true;
+        }
+        self.at = start;
+        false
+    }
+
+    /// Steps over `mark`, if it comes next without a blank.
+    fn eat_tight(&mut self, mark: char) -> bool {
+        let comes = self.rest().starts_with(mark);
+        self.at += if comes { mark.len_utf8() } else { 0 };
+        comes
+    }
+
+    fn skip_blanks(&mut self) {
+        self.take(char::is_whitespace);
+    }
+
+    /// Steps over the characters that are `wanted`.
+    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let taken = &rest[..rest.find(|c| !wanted(c)).unwrap_or(rest.len())];
+        self.at += taken.len();
+        taken
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.input[self.at..]
+    }
+
+    fn unexpected(&self, expected: &str) -> Unexpected {
+        // What is missing at the end is missing after the last visible character.
+        let at = if self.rest().trim_end().is_empty() { self.input.trim_end().len() } else { self.at };
+        Unexpected { at, expected: expected.to_owned() }
+    }
+}
+
+impl Unexpected {
+    fn explain(self, input: &str) -> SpecError {
+        let found = token(&input[self.at..]);
+        SpecError {
+            column: input[..self.at].chars().count() + 1,
+            expected: self.expected,
+            found: found.to_owned(),
+            suggestion: suggest(&input[..self.at], found, &input[self.at + found.len()..]),
+            input: input.to_owned(),
+        }
+    }
+}
+
+/// The text up to the next separator, or the separator itself.
+fn token(text: &str) -> &str {
+    let text = text.trim_end();
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    let is_separator = |c: char| matches!(c, ',' | '@') || c.is_whitespace();
+    if text.starts_with(is_separator) {
+        return &text[..first];
+    }
+    &text[..text.find(is_separator).unwrap_or(text.len())]
+}
+
+/// The first small repair of `before found after` that is a spec.
+fn suggest(before: &str, found: &str, after: &str) -> Option<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric();
+    let head = before.trim_end_matches(|c| !is_word(c));
+    let word = found.trim_start_matches(|c| !is_word(c));
+    let (letters, digits) = word.split_at(word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len()));
+
+    let structures = STRUCTURES.iter().filter(|name| close(letters, name));
+    let structures = structures.map(|name| format!("{before}{name}{digits}{after}"));
+    let metrics = Metric::ALL.iter().filter(|metric| close(word, metric.name())).map(|metric| metric.name());
+    let synonym = word.parse::<Metric>().ok().map(|_| word);
+    let metrics = synonym.into_iter().chain(metrics);
+    let metrics = metrics.flat_map(|name| [format!("{before}{name}{after}"), format!("{head}@{name}{after}")]);
+    // `HNSW 16` lacks nothing, `HNSW16 32` lacks its comma.
+    let mark = if head.ends_with(|c: char| c.is_ascii_digit()) { "," } else { "" };
+    let joined = (!head.is_empty() && !word.is_empty()).then(|| format!("{head}{mark}{word}{after}"));
+
+    let repairs = structures.chain(metrics).chain(joined).map(|repair| repair.trim().to_owned());
+    repairs.into_iter().find(|repair| Cursor { input: repair, at: 0 }.spec().is_ok())
+}
+
+/// Whether `word` may be a slip for `name`: cut short, or one letter in three wrong, missing, too many or swapped.
+fn close(word: &str, name: &str) -> bool {
+    let lower = |text: &str| text.chars().map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
+    let (word, name) = (lower(word), lower(name));
+    // A number is a slip for no name, and a long text should not cost a long comparison.
+    if !word.first().is_some_and(|c| c.is_ascii_alphabetic()) || word.len() > 2 * name.len() {
+        return false;
+    }
+    (word.len() > 1 && name.starts_with(&word)) || slips(&word, &name) <= (name.len() / 3).max(1)
+}
+
+/// Edit distance with swaps of neighbours (optimal string alignment), over rows of the table.
+fn slips(a: &[char], b: &[char]) -> usize {
+    let (mut before, mut last) = (Vec::new(), (0..=b.len()).collect::<Vec<usize>>());
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut best = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(a.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn error(input: &str) -> SpecError {
+        input.parse::<Spec>().map(|spec| panic!("{input:?} was read as {spec}")).unwrap_err()
+    }
+
+    #[test]
+    fn strings_of_faiss_and_vicinity_are_read() {
+        let table = [
+            ("Flat", "Flat"),
+            ("flat", "Flat"),
+            ("FLAT@L2", "Flat@l2"),
+            ("HNSW", "HNSW16"),
+            ("HNSW32", "HNSW32"),
+            ("hnsw032", "HNSW32"),
+            ("HNSW32,Flat", "HNSW32"),
+            ("HNSW32_Flat", "HNSW32"),
+            ("HNSW,Flat", "HNSW16"),
+            ("HNSW_flat", "HNSW16"),
+            ("HNSW16,32", "HNSW16,32"),
+            ("HNSW16,16", "HNSW16,16"),
+            ("HNSW,48", "HNSW16,48"),
+            ("HNSW16,32,Flat", "HNSW16,32"),
+            ("HNSW16,32_Flat@ip", "HNSW16,32@ip"),
+            ("HNSW2@cosine", "HNSW2@cosine"),
+            ("HNSW512,1024@jaccard", "HNSW512,1024@jaccard"),
+            ("HNSW16@inner_product", "HNSW16@ip"),
+            ("HNSW16@Euclidean", "HNSW16@l2"),
+            ("  HNSW16 , 32 ,Flat @ hamming\t", "HNSW16,32@hamming"),
+        ];
+        for (input, canonical) in table {
+            assert_eq!(input.parse::<Spec>().map(|spec| spec.to_string()), Ok(canonical.to_owned()), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn errors_point_at_the_column() {
+        let metrics = "a metric (l2, ip, cosine, l1, hamming, jaccard)";
+        let (either, tail, end) = ("`Flat` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
+        let table = [
+            ("", 1, either, "", None),
+            ("  \n ", 1, either, "", None),
+            ("@l2", 1, either, "@", None),
+            ("32", 1, either, "32", None),
+            ("HNWS32@ip", 1, either, "HNWS32", Some("HNSW32@ip")),
+            ("  Falt", 3, either, "Falt", Some("Flat")),
+            ("NSW16", 1, either, "NSW16", Some("HNSW16")),
+            ("IVF1024,PQ8", 1, either, "IVF1024", None),
+            ("HNSWFlat", 1, either, "HNSWFlat", None),
+            ("\u{fc}ber", 1, either, "\u{fc}ber", None),
+            ("Flat32", 5, "`@` or the end", "32", None),
+            ("Flat,ip", 5, "`@` or the end", ",", None),
+            ("Flat ip", 6, "`@` or the end", "ip", Some("Flat@ip")),
+            ("HNSW 16", 6, "M, `,`, `_`, `@` or the end", "16", Some("HNSW16")),
+            ("HNSW-3", 5, "M, `,`, `_`, `@` or the end", "-3", Some("HNSW3")),
+            ("HNSW1", 5, "M from 2 to 512", "1", None),
+            ("HNSW513,Flat", 5, "M from 2 to 512", "513", None),
+            ("HNSW99999999999999999999999999", 5, "M from 2 to 512", "99999999999999999999999999", None),
+            ("HNSW16.5", 7, tail, ".5", None),
+            ("HNSW16;32", 7, tail, ";32", Some("HNSW16,32")),
+            ("HNSW16 32", 8, tail, "32", Some("HNSW16,32")),
+            ("HNSW16:cosine", 7, tail, ":cosine", Some("HNSW16@cosine")),
+            ("HNSW16 _Flat", 8, tail, "_Flat", Some("HNSW16,Flat")),
+            ("HNSW16,8", 8, "M0 from 16 to 1024", "8", None),
+            ("HNSW16,1025", 8, "M0 from 16 to 1024", "1025", None),
+            ("HNSW16,", 8, "M0 or `Flat`", "", None),
+            ("HNSW16,  ", 8, "M0 or `Flat`", "", None),
+            ("HNSW16,,32", 8, "M0 or `Flat`", ",", None),
+            ("HNSW16,SQ8", 8, "M0 or `Flat`", "SQ8", None),
+            ("HNSW16,cosine", 8, "M0 or `Flat`", "cosine", Some("HNSW16@cosine")),
+            ("HNSW16,cosin", 8, "M0 or `Flat`", "cosin", Some("HNSW16@cosine")),
+            ("HNSW16,Falt@l2", 8, "M0 or `Flat`", "Falt", Some("HNSW16,Flat@l2")),
+            ("HNSW32,16+PQ8", 8, "M0 from 32 to 1024", "16+PQ8", None),
+            ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
+            ("HNSW16_32", 8, "`Flat`", "32", Some("HNSW16,32")),
+            ("HNSW16,32,", 11, "`Flat`", "", None),
+            ("HNSW16,Flat,RFlat", 12, "`@` or the end", ",", None),
+            ("HNSW16@", 8, metrics, "", None),
+            ("HNSW16 @ cosin", 10, metrics, "cosin", Some("HNSW16 @ cosine")),
+            ("HNSW16@euclid", 8, metrics, "euclid", None),
+            ("HNSW16@\u{e9}@", 8, metrics, "\u{e9}", None),
+            ("HNSW16@l2@ip", 10, end, "@", None),
+            ("HNSW16@l2,Flat", 10, end, ",", None),
+        ];
+        for (input, column, expected, found, suggestion) in table {
+            let error = error(input);
+            assert_eq!(
+                (error.column, error.expected.as_str(), error.found.as_str()),
+                (column, expected, found),
+                "{input:?}"
+            );
+            assert_eq!(error.suggestion.as_deref(), suggestion, "{input:?}");
+            assert_eq!(error.input, input);
+        }
+    }
+
+    #[test]
+    fn message_is_two_lines_with_the_caret_under_the_error() {
+        let message = error("HNSW16 @ cosin").to_string();
+        let lines: Vec<&str> = message.lines().collect();
+        assert_eq!(lines.len(), 2, "{message}");
+        assert_eq!((lines[0], lines[1].find('^')), ("HNSW16 @ cosin", Some(9)));
+        assert!(lines[1].ends_with("found `cosin`; did you mean `HNSW16 @ cosine`?"), "{message}");
+        assert!(error("HNSW16@").to_string().ends_with("jaccard), found the end"));
+    }
+
+    #[test]
+    fn line_breaks_do_not_tear_the_message() {
+        assert_eq!(error("Flat\n@\r\nx\u{1b}[1m").to_string().lines().count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_or_explained(input in any::<String>()) {
+            explained(&input);
+        }
+
+        #[test]
+        fn anything_near_a_spec_is_read_or_explained(
+            input in "(Flat|HNSW|hnsw|[HNSWflat,]{0,5})[0-9,_@ ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
+        ) {
+            explained(&input);
+        }
+    }
+
+    /// What is read is read again from its own form; an error points into the input, and its suggestion is a spec.
+    fn explained(input: &str) {
+        match input.parse::<Spec>() {
+            Ok(spec) => assert_eq!(spec.to_string().parse(), Ok(spec)),
+            Err(error) => {
+                let start: Vec<char> = input.chars().skip(error.column - 1).collect();
+                let found: Vec<char> = error.found.chars().collect();
+                assert!(start.starts_with(&found), "{error:?}");
+                assert!(!found.is_empty() || error.column == input.trim_end().chars().count() + 1, "{error:?}");
+                assert!(error.suggestion.is_none_or(|other| other.parse::<Spec>().is_ok()));
+                assert_eq!(error.input, input);
+            }
+        }
+    }
+}

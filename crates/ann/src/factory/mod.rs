@@ -1,0 +1,10 @@
+//! Indexes named by short strings, as in faiss: `HNSW32`, `Flat@ip`.
+//!
+//! `spec.rs` is what a string says, as plain data; `grammar.rs` reads strings and explains what is wrong with one. Both
+//! know names and ranges only: what a [`Spec`] becomes is decided where indexes are built.
+
+mod grammar;
+mod spec;
+
+pub use grammar::SpecError;
+pub use spec::{Spec, Structure};

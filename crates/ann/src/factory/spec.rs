@@ -1,0 +1,132 @@
+//! What an index string says, as plain data that prints as the string again.
+//!
+//! A tree of enums without behaviour, so that it can be matched, compared, logged and stored. It grows with every
+//! structure and quantizer that the factory learns; strings written today keep their meaning.
+//!
+//! Source: the grammar of `index_factory` in faiss (Douze et al., *The Faiss library*, 2024, arXiv:2401.08281), of
+//! which this is a subset. *Where we differ*: a metric may follow after `@`, `HNSW` alone means M = 16 rather than 32,
+//! and letters may be in either case.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use ann_core::Metric;
+
+/// M where the string is `HNSW` alone: the value of the HNSW paper's experiments and of most libraries.
+pub(super) const DEFAULT_M: usize = 16;
+/// Links per point. One link makes no graph (its levels would never end); beyond 512 the rows themselves are shorter.
+pub(super) const M: RangeInclusive<usize> = 2..=512;
+/// The most links of a point on layer 0; the least is M.
+pub(super) const MAX_M0: usize = 1024;
+
+/// An index by name: what to build, and for which metric.
+///
+/// | string | index |
+/// |---|---|
+/// | `Flat` | every row is compared: exact |
+/// | `HNSW32`, `HNSW32,Flat`, `HNSW32_Flat` | HNSW with M = 32, up to 64 links on layer 0 |
+/// | `HNSW` | as `HNSW16` |
+/// | `HNSW16,48` | HNSW with M = 16, up to 48 links on layer 0 |
+/// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
+///
+/// Letters may be in either case. Blanks may stand at both ends and around `,` and `@`, nowhere else. M is 2 to 512,
+/// the links on layer 0 are M to 1024. [`Display`](fmt::Display) writes the shortest of the forms in the case above,
+/// and what it writes is read back as an equal value, provided the numbers are in range.
+///
+/// ```
+/// use ann::factory::{Spec, Structure};
+/// use ann_core::Metric;
+///
+/// let spec: Spec = "hnsw32_flat @ Angular".parse()?;
+/// assert_eq!(spec, Spec { structure: Structure::Hnsw { m: 32, m0: None }, metric: Some(Metric::Cosine) });
+/// assert_eq!(spec.to_string(), "HNSW32@cosine");
+///
+/// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "HNWS32@ip\n^ column 1: expected `Flat` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
+/// );
+/// # Ok::<(), ann::factory::SpecError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Spec {
+    /// What to build.
+    pub structure: Structure,
+    /// What is near; `None` leaves it to the data or the caller.
+    pub metric: Option<Metric>,
+}
+
+/// The structure part of a [`Spec`].
+///
+/// ```
+/// use ann::factory::{Spec, Structure};
+/// let spec = Spec::from(Structure::Hnsw { m: 16, m0: Some(48) });
+/// assert_eq!(spec.to_string(), "HNSW16,48");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Structure {
+    /// All rows, compared one by one.
+    Flat,
+    /// A hierarchical navigable small world graph over full rows.
+    Hnsw {
+        /// Links chosen for a new point on each layer, 2 to 512.
+        m: usize,
+        /// The most links of a point on layer 0, `m` to 1024; `None` is `2 * m`.
+        m0: Option<usize>,
+    },
+}
+
+impl From<Structure> for Spec {
+    /// Leaves the metric open.
+    fn from(structure: Structure) -> Self {
+        Self { structure, metric: None }
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.structure.fmt(f)?;
+        self.metric.map_or(Ok(()), |metric| write!(f, "@{metric}"))
+    }
+}
+
+impl fmt::Display for Structure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flat => f.write_str("Flat"),
+            Self::Hnsw { m, m0: None } => write!(f, "HNSW{m}"),
+            Self::Hnsw { m, m0: Some(m0) } => write!(f, "HNSW{m},{m0}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn structures() -> impl Strategy<Value = Structure> {
+        let hnsw = M.prop_flat_map(|m| (Just(m), prop::option::of(m..=MAX_M0)));
+        prop_oneof![Just(Structure::Flat), hnsw.prop_map(|(m, m0)| Structure::Hnsw { m, m0 })]
+    }
+
+    fn specs() -> impl Strategy<Value = Spec> {
+        let metrics = prop::option::of(prop::sample::select(Metric::ALL.to_vec()));
+        (structures(), metrics).prop_map(|(structure, metric)| Spec { structure, metric })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(spec in specs()) {
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn case_and_blanks_do_not_matter(spec in specs(), lower: bool) {
+            let text = spec.to_string().replace(',', " ,\t").replace('@', "  @ ");
+            let text = if lower { text.to_lowercase() } else { text.to_uppercase() };
+            prop_assert_eq!(format!(" {text}\n").parse(), Ok(spec));
+        }
+    }
+}
