@@ -195,7 +195,7 @@ fn smoke_benchmark() -> Result<(), CiError> {
     let lines = dir.path().join("smoke.jsonl");
     let this = env::current_exe().map_err(|source| CiError::Start { command: "xtask".into(), source })?;
     let mut command = Command::new(this);
-    command.args(["bench", "--queries", "100", "--effort", SMOKE_EFFORTS, "--out"]).arg(&lines);
+    command.args(["bench", "--index", "HNSW16", "--queries", "100", "--effort", SMOKE_EFFORTS, "--out"]).arg(&lines);
     run(command.current_dir(tidy::root()))?;
     let text = fs::read_to_string(&lines).map_err(|source| CiError::Read { path: lines, source })?;
     let recalls = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()?.get("recall")?.as_f64());

@@ -52,9 +52,9 @@ const CONFINED: &[Confined] = &[
     Confined {
         word: "bincode",
         within: "",
-        except: &["crates/ann-io/src/manifest.rs"],
+        except: &["crates/ann-io/src/container/manifest.rs"],
         tests_too: true,
-        reason: "the codec is named in ann-io/src/manifest.rs only",
+        reason: "the codec is named in ann-io/src/container/manifest.rs only",
     },
     Confined {
         word: "hdf5_pure",
@@ -143,7 +143,8 @@ fn check_file(path: &str, text: &str) -> Vec<Finding> {
         return findings;
     }
 
-    if !has_module_doc(text) {
+    // `foo/tests.rs` says by its place what it is.
+    if !path.ends_with("/tests.rs") && !has_module_doc(text) {
         report(1, "no module documentation: the file must open with //!".into());
     }
     let is_root = path.starts_with("crates/") && path.ends_with("/src/lib.rs");
@@ -373,7 +374,7 @@ mod tests {
         assert_eq!(whats("crates/ann-graph/src/a.rs", "//! Doc.\nuse rayon::prelude::*;\n").len(), 1);
         assert_eq!(whats("crates/ann-core/src/par.rs", "//! Doc.\nuse rayon::prelude::*;\n").len(), 0);
         assert_eq!(whats("crates/ann-io/src/vecs.rs", "//! Doc.\nbincode::encode();\n").len(), 1);
-        assert_eq!(whats("crates/ann-io/src/manifest.rs", "//! Doc.\nbincode::encode();\n").len(), 0);
+        assert_eq!(whats("crates/ann-io/src/container/manifest.rs", "//! Doc.\nbincode::encode();\n").len(), 0);
     }
 
     #[test]
