@@ -26,7 +26,7 @@ pub fn distance(metric: Metric, x: &[f32], y: &[f32]) -> f64 {
             let norms = (sum(x, x, |a, b| a * b) * sum(y, y, |a, b| a * b)).sqrt();
             if norms > 0.0 { 1.0 - (sum(x, y, |a, b| a * b) / norms).clamp(-1.0, 1.0) } else { 1.0 }
         }
-        other => unreachable!("{other} is not a metric of float rows"),
+        other => panic!("{other} is not a metric of float rows"),
     }
 }
 

@@ -17,7 +17,14 @@ use crate::portable::Portable;
 use crate::recall::{Ranked, Recall};
 use crate::shapes::Shape;
 
-/// Data to index, queries, and their `k` true neighbours.
+/// Data to index, queries, and their `k` true neighbours. Where the plain loop is too slow for the truth, fill the
+/// fields from a search that was checked against it.
+///
+/// ```
+/// use ann_testkit::{Workload, portable};
+/// let work = Workload::of(portable::iso64(300, 5), 10);
+/// assert_eq!((work.name.as_str(), work.truth.len(), work.truth.k), ("iso64", 5, 10));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Workload {
     /// Name of the data, as in [`Expected::data`].
@@ -65,13 +72,13 @@ impl Workload {
             let (ids, spent) = search(query, effort);
             evaluations += spent;
             if let Some(id) = ids.iter().find(|&&id| id as usize >= self.base.len()) {
-                unreachable!("{}, query {i}: row {id} of {} was returned", self.name, self.base.len());
+                panic!("{}, query {i}: row {id} of {} was returned", self.name, self.base.len());
             }
             let distance = |&id: &u32| reported(self.metric, distance(self.metric, query, self.base.row(id as usize)));
             let distances: Vec<f32> = ids.iter().map(distance).collect();
             let truth = Ranked { ids: self.truth.ids(i), distances: self.truth.distances(i) };
             let found = Ranked { ids: &ids, distances: &distances };
-            recall.add_by_id(truth, found).unwrap_or_else(|error| unreachable!("{}: {error}", self.name));
+            recall.add_by_id(truth, found).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         }
         Measured { evaluations: evaluations as f64 / self.queries.len() as f64, recall }
     }
