@@ -35,7 +35,7 @@ pub struct FlatStore<T: Scalar> {
 
 /// The two ways to compare: against an `f32` query, or type against type where kernels exist.
 #[derive(Debug, Clone, Copy)]
-struct Kernels<T> {
+struct Kernels<T: Scalar> {
     float: Kernel<f32, T>,
     same: Option<Kernel<T, T>>,
 }
@@ -268,10 +268,16 @@ fn cosine(product: f32) -> f32 {
 }
 
 /// Where a [`FlatStore`] prepares a query.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct FlatScratch<T> {
     float: Vec<f32>,
     same: Vec<T>,
+}
+
+impl<T> Default for FlatScratch<T> {
+    fn default() -> Self {
+        Self { float: Vec::new(), same: Vec::new() }
+    }
 }
 
 /// Answers for one query against a [`FlatStore`].
@@ -285,7 +291,7 @@ pub struct FlatOracle<'a, T: Scalar> {
 }
 
 #[derive(Debug)]
-enum Query<'a, T> {
+enum Query<'a, T: Scalar> {
     Float(&'a [f32]),
     Same(Kernel<T, T>, &'a [T]),
 }

@@ -45,6 +45,11 @@ impl<'a> Monitor<'a> {
         self
     }
 
+    /// Whether the caller holds a flag to stop the build with.
+    pub fn can_cancel(&self) -> bool {
+        self.cancel.is_some()
+    }
+
     /// Reports progress. Called by builders.
     ///
     /// # Errors
