@@ -243,10 +243,12 @@ unsafe fn accumulate<L: Load<f32> + Load<T>, S: Step, T, const B: usize>(
             sums[3] = S::step(l, sums[3], part, x);
         }
     }
-    sums.map(
-        #[inline(always)]
-        |[a, b, c, d]| l.add(l.add(a, b), l.add(c, d)),
-    )
+    // Not `sums.map`: what it calls is not always inlined, and then it is not compiled for the instruction set.
+    let mut folded = [l.zero(); B];
+    for (folded, [a, b, c, d]) in folded.iter_mut().zip(sums) {
+        *folded = l.add(l.add(a, b), l.add(c, d));
+    }
+    folded
 }
 
 /// Adds the vectors at element `at` to the `k`-th accumulator of every row.

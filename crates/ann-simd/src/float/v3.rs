@@ -75,10 +75,8 @@ impl Lanes for V3 {
     #[inline(always)]
     fn sums(self, vectors: [__m256; 4]) -> [f32; 4] {
         let f = self.0.avx;
-        let halves =
-            |a, b| f._mm256_add_ps(f._mm256_permute2f128_ps::<0x20>(a, b), f._mm256_permute2f128_ps::<0x31>(a, b));
         let [a, b, c, d] = vectors;
-        let (ab, cd) = (halves(a, b), halves(c, d));
+        let (ab, cd) = (self.fold_halves(a, b), self.fold_halves(c, d));
         let pairs = f._mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
         let pairs = f._mm256_add_ps(pairs, f._mm256_shuffle_ps::<0b11_10_11_10>(ab, cd));
         let sums = f._mm256_add_ps(pairs, f._mm256_shuffle_ps::<0b10_11_00_01>(pairs, pairs));
@@ -88,6 +86,13 @@ impl Lanes for V3 {
 }
 
 impl V3 {
+    /// Adds the upper half of each register to its lower half, and puts the two results side by side.
+    #[inline(always)]
+    fn fold_halves(self, a: __m256, b: __m256) -> __m256 {
+        let lower = self.0.avx._mm256_permute2f128_ps::<0x20>(a, b);
+        self.0.avx._mm256_add_ps(lower, self.0.avx._mm256_permute2f128_ps::<0x31>(a, b))
+    }
+
     #[inline(always)]
     fn convert(self, a: __m256i) -> __m256 {
         self.0.avx._mm256_cvtepi32_ps(a)

@@ -67,20 +67,25 @@ impl Lanes for V4 {
     #[inline(always)]
     fn sums(self, vectors: [__m512; 4]) -> [f32; 4] {
         let f = self.0.avx512f;
-        let halves = |a, b| {
-            let lower = f._mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
-            f._mm512_add_ps(lower, f._mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
-        };
         let [a, b, c, d] = vectors;
-        let (ab, cd) = (halves(a, b), halves(c, d));
+        let (ab, cd) = (self.fold_halves(a, b), self.fold_halves(c, d));
         let even = f._mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd);
         let quarters = f._mm512_add_ps(even, f._mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd));
         let quarters = pulp::cast::<__m512, [[f32; 4]; 4]>(self.fold_quarters(quarters));
-        quarters.map(|quarter| quarter[0])
+        let [[a, ..], [b, ..], [c, ..], [d, ..]] = quarters;
+        [a, b, c, d]
     }
 }
 
 impl V4 {
+    /// Adds the upper half of each register to its lower half, and puts the two results side by side.
+    #[inline(always)]
+    fn fold_halves(self, a: __m512, b: __m512) -> __m512 {
+        let f = self.0.avx512f;
+        let lower = f._mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+        f._mm512_add_ps(lower, f._mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
+    }
+
     /// Sums each quarter of a register, leaving the sum in all of its lanes.
     #[inline(always)]
     fn fold_quarters(self, a: __m512) -> __m512 {
