@@ -9,6 +9,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     fs,
+    io::{Seek, SeekFrom, Write},
     panic::Location,
 };
 
@@ -306,6 +307,32 @@ fn reading_takes_the_file_and_mapping_takes_nothing() {
     assert!(map < 8192, "{map}");
     assert!(checked < (256 << 10) + 8192, "{checked}");
     assert!(peak(|| writer.write(&path).unwrap()).0 < 8192, "writing copies nothing");
+}
+
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn sections_behind_four_gibibytes_are_mapped() {
+    const FAR: u64 = 5 << 30;
+    let (mut forgery, folder) = (Forgery::honest(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("index.ann");
+    forgery.sections[0].bytes = FAR;
+    forgery.sections[1].offset = 256 + FAR;
+    forgery.file_bytes = Some(256 + FAR + 70);
+    // The first section is a hole: the file takes a few blocks on disk.
+    let bytes = forgery.bytes();
+    fs::write(&path, &bytes[..193]).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(256 + FAR + 70).unwrap();
+    let write = |mut file: &fs::File| {
+        file.seek(SeekFrom::Start(256 + FAR))?;
+        file.write_all(&bytes[320..])
+    };
+    write(&file).unwrap();
+    let archive = Archive::open(&path, OpenOptions { mode: OpenMode::Map, verify: false }).unwrap();
+    assert_eq!(archive.section::<u8>("b").unwrap()[..], (0..70).collect::<Vec<u8>>());
+    let hole = archive.section::<u32>("a").unwrap();
+    assert_eq!((hole.len() as u64, hole[0], hole[hole.len() - 1]), (FAR / 4, 0, 0));
+    assert_eq!(info(&path).unwrap().payload_bytes(), FAR + 70);
 }
 
 #[test]
