@@ -1,1 +1,18 @@
-//! ann-graph
+//! Graphs of ids over any store of rows.
+//!
+//! A graph index is neighbour lists married to a [`VectorStore`](ann_core::VectorStore). Graphs differ in how they are
+//! built and where a search starts; the walk is one (`search.rs`), the choice of neighbours is one (`select.rs`).
+//! Read `adjacency`, `search`, `select`, then [`Hnsw`].
+
+#![forbid(unsafe_code)]
+
+mod adjacency;
+mod frontier;
+mod hnsw;
+mod search;
+mod select;
+mod visited;
+
+pub use adjacency::FlatGraph;
+pub use hnsw::{BuildError, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError};
+pub use select::OcclusionRule;

@@ -1,0 +1,487 @@
+//! Building and growing an HNSW graph in rounds.
+//!
+//! A round takes as many rows as a fixed share of those already linked. Its rows search the graph as it was at the start
+//! of the round, in parallel; then their links are written, links back are grouped by target and every target whose list
+//! overflows chooses anew, in parallel again. Nothing is locked and nothing depends on threads. (ParlayANN: Manohar et
+//! al., PPoPP 2024.) A single insertion is a round of one.
+
+use super::{Hnsw, HnswParams, Layer, ParamError};
+use crate::adjacency::NONE;
+use crate::frontier::Key;
+use crate::search::Walk;
+use crate::select::{Base, SelectScratch, Selection, select_neighbors};
+use crate::{FlatGraph, OcclusionRule};
+use ann_core::simd::Buffer;
+use ann_core::{
+    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError, VectorStore,
+    split_mix,
+};
+
+/// Rows of a round: one for this many that are linked already.
+const LINKED_PER_NEW: usize = 32;
+
+/// Rows per unit of parallel work.
+const CHUNK: usize = 16;
+
+/// Keeps the order of insertion apart from the levels, which are drawn from the same seed.
+const ORDER_STREAM: u64 = 0x6F72_6465_7221;
+
+/// Why a build failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A parameter is outside its range.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// A row does not belong in the store.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// The caller asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Sets the parameters of an [`Hnsw`] index one by one, then builds it.
+///
+/// ```
+/// use ann_core::{FlatStore, Matrix, Metric, Par};
+/// use ann_graph::Hnsw;
+/// let rows = Matrix::new((0..64).map(|x| x as f32).collect(), 2)?;
+/// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+/// let hnsw = Hnsw::builder().m(8).ef_construction(100).seed(7).par(Par::Serial).build(store)?;
+/// assert_eq!(hnsw.base().len(), 32);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HnswBuilder<'a> {
+    params: HnswParams,
+    par: Par,
+    monitor: Monitor<'a>,
+}
+
+impl<'a> HnswBuilder<'a> {
+    /// All parameters at once.
+    pub fn params(mut self, params: HnswParams) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// [`HnswParams::m`].
+    pub fn m(mut self, m: usize) -> Self {
+        self.params.m = m;
+        self
+    }
+
+    /// [`HnswParams::m0`].
+    pub fn m0(mut self, m0: usize) -> Self {
+        self.params.m0 = Some(m0);
+        self
+    }
+
+    /// [`HnswParams::ef_construction`].
+    pub fn ef_construction(mut self, ef_construction: usize) -> Self {
+        self.params.ef_construction = ef_construction;
+        self
+    }
+
+    /// [`HnswParams::level_scale`].
+    pub fn level_scale(mut self, level_scale: f64) -> Self {
+        self.params.level_scale = level_scale;
+        self
+    }
+
+    /// [`HnswParams::max_layers`].
+    pub fn max_layers(mut self, max_layers: usize) -> Self {
+        self.params.max_layers = max_layers;
+        self
+    }
+
+    /// [`HnswParams::extend_candidates`].
+    pub fn extend_candidates(mut self, extend_candidates: bool) -> Self {
+        self.params.extend_candidates = extend_candidates;
+        self
+    }
+
+    /// [`HnswParams::keep_pruned`].
+    pub fn keep_pruned(mut self, keep_pruned: bool) -> Self {
+        self.params.keep_pruned = keep_pruned;
+        self
+    }
+
+    /// [`HnswParams::rule`].
+    pub fn rule(mut self, rule: OcclusionRule) -> Self {
+        self.params.rule = rule;
+        self
+    }
+
+    /// [`HnswParams::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.params.seed = seed;
+        self
+    }
+
+    /// On which threads to build; the result is the same on any.
+    pub fn par(mut self, par: Par) -> Self {
+        self.par = par;
+        self
+    }
+
+    /// Whom to tell of progress, and who may cancel.
+    pub fn monitor(mut self, monitor: Monitor<'a>) -> Self {
+        self.monitor = monitor;
+        self
+    }
+
+    /// Links all rows of `store`.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a parameter is outside its range or the build was cancelled.
+    pub fn build<S: VectorStore>(self, store: S) -> Result<Hnsw<S>, BuildError> {
+        self.params.check()?;
+        let mut hnsw = Hnsw {
+            params: self.params,
+            store,
+            base: FlatGraph::new(self.params.m0()),
+            parents: Buffer::new(),
+            root: 0,
+            upper: Vec::new(),
+        };
+        self.par.install(|par| hnsw.link_new_rows(par, self.monitor))?;
+        Ok(hnsw)
+    }
+}
+
+impl Hnsw<()> {
+    /// Starts with the default parameters.
+    pub fn builder<'a>() -> HnswBuilder<'a> {
+        HnswBuilder::default()
+    }
+}
+
+impl<S: PushVector> Hnsw<S> {
+    /// Inserts one row and returns its id. Cost: about one search with `ef = ef_construction`.
+    ///
+    /// # Errors
+    /// [`VectorError`] if the vector does not belong; the index is unchanged.
+    pub fn insert(&mut self, vector: &S::Vector) -> Result<u32, VectorError> {
+        let id = self.store.push(vector)?;
+        // A monitor that nobody holds cannot cancel.
+        let _ = self.link_new_rows(Par::Serial, Monitor::new());
+        Ok(id)
+    }
+
+    /// Inserts many rows in parallel and returns the ids they got, which are consecutive.
+    ///
+    /// # Errors
+    /// [`BuildError`] for the first vector that does not belong, or if the insertion was cancelled; the index is
+    /// unchanged.
+    pub fn extend<'v>(
+        &mut self,
+        vectors: impl IntoIterator<Item = &'v S::Vector>,
+        par: Par,
+        monitor: Monitor<'_>,
+    ) -> Result<std::ops::Range<u32>, BuildError>
+    where
+        S::Vector: 'v,
+    {
+        let first = self.store.len();
+        for (row, vector) in vectors.into_iter().enumerate() {
+            if let Err(source) = self.store.push(vector) {
+                self.store.truncate(first);
+                return Err(RowError { row, source }.into());
+            }
+        }
+        let before = monitor.can_cancel().then(|| (self.base.clone(), self.parents.clone(), self.upper.clone()));
+        if let Err(cancelled) = par.install(|par| self.link_new_rows(par, monitor)) {
+            if let Some(links) = before {
+                (self.base, self.parents, self.upper) = links;
+            }
+            self.store.truncate(first);
+            return Err(cancelled.into());
+        }
+        Ok(first as u32..self.store.len() as u32)
+    }
+}
+
+/// A link back from `target` to `source`, with the distance between them.
+#[derive(Debug, Clone, Copy)]
+struct BackLink {
+    target: u32,
+    source: Neighbor,
+}
+
+/// What a thread needs to place rows.
+struct Scratch<S: VectorStore> {
+    walk: Walk,
+    oracle: S::Scratch,
+    select: SelectScratch<S>,
+    candidates: Vec<Neighbor>,
+    chosen: Vec<Neighbor>,
+    ids: Vec<u32>,
+    distances: Vec<f32>,
+}
+
+impl<S: VectorStore> Default for Scratch<S> {
+    fn default() -> Self {
+        Self {
+            walk: Walk::default(),
+            oracle: S::Scratch::default(),
+            select: SelectScratch::default(),
+            candidates: Vec::new(),
+            chosen: Vec::new(),
+            ids: Vec::new(),
+            distances: Vec::new(),
+        }
+    }
+}
+
+/// The neighbours chosen for a new row, from its highest linked layer down to 0.
+type Plan = Vec<Vec<Neighbor>>;
+
+impl<S: VectorStore> Hnsw<S> {
+    /// Links the rows that the store has and the graph has not.
+    fn link_new_rows(&mut self, par: Par, monitor: Monitor<'_>) -> Result<(), Cancelled> {
+        let (first, len) = (self.base.len(), self.store.len());
+        let mut order: Vec<u32> = (first as u32..len as u32).collect();
+        order.sort_unstable_by_key(|&row| (split_mix(self.params.seed ^ ORDER_STREAM, u64::from(row)), row));
+        self.base.add_nodes(len - first);
+        self.parents.resize(len, NONE);
+        if first == 0 && let Some(&row) = order.first() {
+            self.root = row;
+            self.parents.as_mut_slice()[row as usize] = row;
+            self.raise(row, 0, row);
+        }
+        let pool = ScratchPool::default();
+        let mut next = usize::from(first == 0).min(order.len());
+        while next < order.len() {
+            monitor.report((first + next) as u64, len as u64)?;
+            let most = ((first + next) / LINKED_PER_NEW).max(1);
+            let top = self.upper.len();
+            // A row that rises above the top changes where everyone starts: it goes alone.
+            let fits = |&&row: &&u32| self.params.level(row) <= top;
+            let round = order[next..].iter().take(most).take_while(fits).count().max(1);
+            self.insert_round(&order[next..next + round], par, &pool);
+            next += round;
+        }
+        monitor.report(len as u64, len as u64)
+    }
+
+    fn insert_round(&mut self, rows: &[u32], par: Par, pool: &ScratchPool<Scratch<S>>) {
+        let this = &*self;
+        let plans: Vec<Vec<Plan>> = par.map_chunks(rows.len(), CHUNK, pool, |scratch, range| {
+            rows[range].iter().map(|&row| this.plan(row, scratch)).collect()
+        });
+        let mut links = vec![Vec::new(); self.upper.len() + 1];
+        for (&row, plan) in rows.iter().zip(plans.into_iter().flatten()) {
+            let mut node = row;
+            for (layer, neighbors) in plan.into_iter().rev().enumerate() {
+                if let Some(above) = layer.checked_sub(1) {
+                    node = self.upper[above].add(row, node);
+                } else if let Some(nearest) = neighbors.first() {
+                    self.parents.as_mut_slice()[row as usize] = nearest.id;
+                }
+                links[layer].push((node, neighbors));
+            }
+            self.raise(row, self.upper.len(), node);
+        }
+        for (layer, links) in links.into_iter().enumerate() {
+            self.link(layer, &links, par, pool);
+        }
+    }
+
+    /// Adds `row`, which is `node` on layer `top`, the highest, to new layers above as far as its level goes.
+    fn raise(&mut self, row: u32, top: usize, mut node: u32) {
+        for _ in top..self.params.level(row) {
+            let mut layer = Layer::new(self.params.m);
+            node = layer.add(row, node);
+            self.upper.push(layer);
+        }
+    }
+
+    /// Finds the neighbours of a new row on the layers that exist, in the graph as it is.
+    fn plan(&self, row: u32, scratch: &mut Scratch<S>) -> Plan {
+        let Scratch { walk, oracle, select, candidates, chosen, ids, distances } = scratch;
+        let oracle = self.store.oracle_at(row, oracle);
+        let base = Base { itself: oracle.distance(row), degree: self.params.m };
+        let top = self.params.level(row).min(self.upper.len());
+        let mut node = self.descend(&oracle, top, walk);
+        let mut plan = Vec::with_capacity(top + 1);
+        for layer in (0..=top).rev() {
+            let ef = self.params.ef_construction.max(self.params.m);
+            match layer.checked_sub(1) {
+                None => self.walk_base(&oracle, &All, node, ef, walk),
+                Some(above) => {
+                    let view = self.upper[above].view();
+                    walk.start(view.links.len(), ef);
+                    walk.seed(view, &oracle, &All, &[node]);
+                    walk.run(view, &oracle, &All);
+                }
+            }
+            candidates.clear();
+            candidates.extend(walk.found());
+            if self.params.extend_candidates {
+                self.extend_candidates(layer, &oracle, candidates, ids, distances);
+            }
+            if let (Some(above), Some(nearest)) = (layer.checked_sub(1), candidates.first()) {
+                node = self.upper[above].below[nearest.id as usize];
+            }
+            let row_of = |node| self.row_of(layer, node);
+            select_neighbors(&self.store, self.selection(), row_of, base, candidates, |_| false, chosen, select);
+            plan.push(chosen.clone());
+        }
+        plan
+    }
+
+    /// Adds the neighbours of all candidates to them.
+    fn extend_candidates(
+        &self,
+        layer: usize,
+        oracle: &impl DistanceOracle,
+        candidates: &mut Vec<Neighbor>,
+        ids: &mut Vec<u32>,
+        distances: &mut Vec<f32>,
+    ) {
+        let graph = self.graph(layer);
+        ids.clear();
+        ids.extend(candidates.iter().flat_map(|candidate| graph.neighbors(candidate.id)));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.retain(|&node| candidates.iter().all(|candidate| candidate.id != node));
+        let rows: Vec<u32> = ids.iter().map(|&node| self.row_of(layer, node)).collect();
+        distances.resize(ids.len(), 0.0);
+        oracle.distances(&rows, distances);
+        candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
+        candidates.sort_unstable();
+    }
+
+    /// Writes the links of new nodes on one layer, and the links back.
+    fn link(&mut self, layer: usize, links: &[(u32, Vec<Neighbor>)], par: Par, pool: &ScratchPool<Scratch<S>>) {
+        let mut ids = Vec::new();
+        let mut back = Vec::new();
+        for (node, neighbors) in links {
+            ids.clear();
+            ids.extend(neighbors.iter().map(|n| n.id));
+            self.graph_mut(layer).set(*node, &ids);
+            back.extend(neighbors.iter().map(|n| BackLink { target: n.id, source: Neighbor::new(*node, n.distance) }));
+        }
+        par.sort_unstable_by_key(&mut back, |b| (b.target, Key::new(b.source.id, b.source.distance)));
+        let groups: Vec<&[BackLink]> = back.chunk_by(|a, b| a.target == b.target).collect();
+        let this = &*self;
+        let changed: Vec<Relinked> = par.map_chunks(groups.len(), CHUNK, pool, |scratch, range| {
+            let mut relinked = Relinked::default();
+            for group in &groups[range] {
+                this.relink(layer, group, scratch, &mut relinked);
+            }
+            relinked
+        });
+        let graph = self.graph_mut(layer);
+        for relinked in &changed {
+            let mut start = 0;
+            for &(target, end) in &relinked.lists {
+                graph.set(target, &relinked.ids[start..end]);
+                start = end;
+            }
+        }
+        for row in changed.into_iter().flat_map(|relinked| relinked.orphans) {
+            self.adopt(row);
+        }
+    }
+
+    /// The new list of a target that new nodes link to.
+    fn relink(&self, layer: usize, group: &[BackLink], scratch: &mut Scratch<S>, out: &mut Relinked) {
+        let Scratch { oracle, select, candidates, chosen, ids, distances, .. } = scratch;
+        let (graph, target) = (self.graph(layer), group[0].target);
+        ids.clear();
+        ids.extend(graph.neighbors(target));
+        let degree = graph.max_degree();
+        if ids.len() + group.len() <= degree {
+            out.ids.extend(ids.iter().copied().chain(group.iter().map(|b| b.source.id)));
+            out.lists.push((target, out.ids.len()));
+            return;
+        }
+        let row = self.row_of(layer, target);
+        let oracle = self.store.oracle_at(row, oracle);
+        let rows: Vec<u32> = ids.iter().map(|&node| self.row_of(layer, node)).collect();
+        distances.resize(ids.len(), 0.0);
+        oracle.distances(&rows, distances);
+        candidates.clear();
+        candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
+        candidates.extend(group.iter().map(|b| b.source));
+        // Children keep their link, old ones first; whom there is no room for is adopted elsewhere.
+        let mut pins = Vec::new();
+        if layer == 0 {
+            pins.extend(candidates.iter().map(|n| n.id).filter(|&child| self.parents[child as usize] == target));
+            out.orphans.extend(pins.drain(degree.min(pins.len())..));
+        }
+        candidates.sort_unstable();
+        let base = Base { itself: oracle.distance(row), degree };
+        let row_of = |node| self.row_of(layer, node);
+        let pinned = |node| pins.contains(&node);
+        select_neighbors(&self.store, self.selection(), row_of, base, candidates, pinned, chosen, select);
+        out.ids.extend(chosen.iter().map(|n| n.id));
+        out.lists.push((target, out.ids.len()));
+    }
+
+    /// Finds a parent with room for a row whose nearest neighbour has none, among that neighbour's descendants.
+    fn adopt(&mut self, row: u32) {
+        let mut parent = self.parents[row as usize];
+        for depth in 0.. {
+            let children = |node: u32| self.parents[node as usize] == parent;
+            let mut list: Vec<u32> = self.base.neighbors(parent).collect();
+            if list.contains(&row) {
+                break;
+            }
+            if list.len() < self.base.max_degree() {
+                list.push(row);
+            } else if let Some(replaced) = list.iter().rposition(|&node| !children(node)) {
+                list[replaced] = row;
+            } else {
+                let draw = split_mix(self.params.seed ^ u64::from(row), depth);
+                parent = list[draw as usize % list.len()];
+                continue;
+            }
+            self.base.set(parent, &list);
+            break;
+        }
+        self.parents.as_mut_slice()[row as usize] = parent;
+    }
+
+    fn selection(&self) -> Selection {
+        Selection { rule: self.params.rule, keep_pruned: self.params.keep_pruned }
+    }
+
+    fn graph(&self, layer: usize) -> &FlatGraph {
+        layer.checked_sub(1).map_or(&self.base, |above| &self.upper[above].graph)
+    }
+
+    fn graph_mut(&mut self, layer: usize) -> &mut FlatGraph {
+        match layer.checked_sub(1) {
+            None => &mut self.base,
+            Some(above) => &mut self.upper[above].graph,
+        }
+    }
+
+    fn row_of(&self, layer: usize, node: u32) -> u32 {
+        layer.checked_sub(1).map_or(node, |above| self.upper[above].rows[node as usize])
+    }
+}
+
+impl Layer {
+    /// Appends a node for `row`, which is `below` on the layer below.
+    fn add(&mut self, row: u32, below: u32) -> u32 {
+        self.graph.add_nodes(1);
+        self.rows.push(row);
+        self.below.push(below);
+        self.rows.len() as u32 - 1
+    }
+}
+
+/// New lists of targets, one after another.
+#[derive(Default)]
+struct Relinked {
+    /// A target and where its list ends.
+    lists: Vec<(u32, usize)>,
+    ids: Vec<u32>,
+    /// Rows whose parent has no room for them.
+    orphans: Vec<u32>,
+}

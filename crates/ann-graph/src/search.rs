@@ -1,0 +1,141 @@
+//! The one walk that every graph shares: best-first search with a bounded, sorted frontier.
+//!
+//! Each hop takes the nearest node that is not expanded, collects its neighbours that were not met before while asking
+//! memory for their rows, then scores the whole block with one call of the oracle. The walk ends when everything in the
+//! frontier is expanded. Malkov & Yashunin, TPAMI 2018, Alg. 2; Vamana's greedy search with `L = ef` visits the same
+//! nodes. Two passes per hop hide the latency of memory behind the collection of ids.
+
+use crate::adjacency::NONE;
+use crate::frontier::{Frontier, Key};
+use crate::visited::Visited;
+use ann_core::simd::Rows;
+use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The part of a graph that a walk reads: neighbour lists, and which row of the store each node stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GraphView<'a> {
+    /// Neighbour lists, ended by the first unused slot.
+    pub(crate) links: Rows<'a, u32>,
+    /// Row of every node; nodes are rows where there is none.
+    pub(crate) rows: Option<&'a [u32]>,
+}
+
+/// Memory of a walk, reused from search to search.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    visited: Visited,
+    pub(crate) frontier: Frontier,
+    /// Nodes of the current block, and their rows where these differ.
+    nodes: Vec<u32>,
+    rows: Vec<u32>,
+    distances: Vec<f32>,
+    /// Nodes to expand in a filtered walk, where the frontier holds accepted nodes only.
+    open: BinaryHeap<Reverse<Key>>,
+    pub(crate) stats: SearchStats,
+}
+
+impl Walk {
+    /// Starts a walk over `len` nodes that keeps the `ef` best.
+    pub(crate) fn start(&mut self, len: usize, ef: usize) {
+        self.visited.reset(len);
+        self.frontier.reset(ef);
+        self.open.clear();
+    }
+
+    /// The nodes found, nearest first.
+    pub(crate) fn found(&self) -> impl ExactSizeIterator<Item = Neighbor> + '_ {
+        self.frontier.neighbors()
+    }
+
+    /// Whether the walk has met `node`.
+    pub(crate) fn has_met(&self, node: u32) -> bool {
+        self.visited.contains(node)
+    }
+
+    /// Meets `seeds` that were not met before: they take part as if an expanded node had named them.
+    pub(crate) fn seed<F: Filter>(
+        &mut self,
+        graph: GraphView<'_>,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        seeds: &[u32],
+    ) {
+        self.nodes.clear();
+        self.rows.clear();
+        for &seed in seeds {
+            self.meet(graph, oracle, seed);
+        }
+        self.score(graph, oracle, filter);
+    }
+
+    /// Expands until the frontier is spent.
+    pub(crate) fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
+        while let Some(node) = self.next::<F>() {
+            self.stats.hops += 1;
+            self.nodes.clear();
+            self.rows.clear();
+            for &neighbor in graph.links.row(node as usize) {
+                if neighbor == NONE {
+                    break;
+                }
+                self.meet(graph, oracle, neighbor);
+            }
+            self.score(graph, oracle, filter);
+        }
+    }
+
+    /// The nearest node that is not expanded, unless it is too far to matter.
+    #[inline(always)]
+    fn next<F: Filter>(&mut self) -> Option<u32> {
+        if F::PASS_ALL {
+            return self.frontier.pop();
+        }
+        let Reverse(key) = self.open.pop()?;
+        (key.distance() <= self.frontier.bound() || !self.frontier.is_full()).then(|| key.node())
+    }
+
+    /// Pass one: puts a node that is new on the block, and asks memory for its row.
+    #[inline(always)]
+    fn meet(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, node: u32) {
+        if self.visited.insert(node) {
+            self.nodes.push(node);
+            match graph.rows {
+                None => oracle.prefetch(node),
+                Some(rows) => {
+                    let row = rows[node as usize];
+                    self.rows.push(row);
+                    oracle.prefetch(row);
+                }
+            }
+        }
+    }
+
+    /// Pass two: scores the block and keeps what is near enough.
+    #[inline(always)]
+    fn score<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
+        let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
+        self.stats.evaluations += rows.len() as u64;
+        self.distances.resize(rows.len(), 0.0);
+        oracle.distances(rows, &mut self.distances);
+        for (&node, &distance) in self.nodes.iter().zip(&self.distances) {
+            // A tie may still enter by its number; a NaN enters while there is room.
+            if distance > self.frontier.bound() {
+                continue;
+            }
+            let key = Key::new(node, distance);
+            if F::PASS_ALL {
+                self.frontier.insert(key);
+            } else {
+                self.open.push(Reverse(key));
+                if filter.accepts(graph.rows.map_or(node, |rows| rows[node as usize])) {
+                    self.frontier.insert(key);
+                }
+            }
+        }
+        if F::PASS_ALL && let Some(next) = self.frontier.peek() {
+            graph.links.prefetch(next, 2);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Which nodes a walk has met.
+
+/// A set of nodes that empties in O(1): one byte per node holds the number of the search that met it last.
+///
+/// One byte keeps the array of a million nodes in the second-level cache; once in 255 searches it is wiped.
+#[derive(Debug, Default)]
+pub(crate) struct Visited {
+    marks: Vec<u8>,
+    epoch: u8,
+}
+
+impl Visited {
+    /// Empties the set and makes room for nodes `0..len`.
+    pub(crate) fn reset(&mut self, len: usize) {
+        if self.marks.len() < len {
+            self.marks.resize(len, 0);
+        }
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            self.marks.fill(0);
+            self.epoch = 1;
+        }
+    }
+
+    /// Adds `node`; says whether it is new.
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, node: u32) -> bool {
+        let mark = &mut self.marks[node as usize];
+        let new = *mark != self.epoch;
+        *mark = self.epoch;
+        new
+    }
+
+    /// Whether `node` has been added.
+    pub(crate) fn contains(&self, node: u32) -> bool {
+        self.marks[node as usize] == self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_searches_never_see_each_other() {
+        let mut visited = Visited::default();
+        for search in 0..1000u32 {
+            visited.reset(8);
+            assert!(!visited.contains(search % 8));
+            assert!(visited.insert(search % 8));
+            assert!(!visited.insert(search % 8));
+        }
+    }
+}
