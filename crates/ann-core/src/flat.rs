@@ -58,9 +58,12 @@ pub enum FlatError {
     /// The instruction set that `ANN_ARCH` asks for is not there.
     #[error(transparent)]
     Arch(#[from] ArchError),
-    /// Rows of no columns.
-    #[error("rows need at least one column")]
-    ZeroDim,
+    /// Rows of no columns, or of more than any data has.
+    #[error("rows have {found} columns, must have 1 to {MAX_DIM}")]
+    Dim {
+        /// Columns asked for.
+        found: usize,
+    },
     /// Parts that do not fit together, found when a store is put together from a file.
     #[error("{what}: expected {expected}, found {found}")]
     Parts {
@@ -76,11 +79,15 @@ pub enum FlatError {
 /// Most rows of a store: one bit of an id is left to the structures above.
 pub(crate) const MAX_ROWS: u32 = 1 << 31;
 
+/// Most columns of a row: beyond any data, and far below where sums of offsets could overflow.
+pub(crate) const MAX_DIM: usize = 1 << 20;
+
 impl<T: Scalar> FlatStore<T> {
     /// An empty store of rows of `dim` values.
     ///
     /// # Errors
-    /// [`FlatError`] if the metric is not one of dense rows, `dim` is 0, or `ANN_ARCH` asks for what is not there.
+    /// [`FlatError`] if the metric is not one of dense rows, `dim` is not 1 to 1,048,576, or `ANN_ARCH` asks for what is not
+    /// there.
     pub fn new(dim: usize, metric: Metric) -> Result<Self, FlatError> {
         Self::with_arch(dim, metric, Arch::detect()?)
     }
@@ -90,8 +97,8 @@ impl<T: Scalar> FlatStore<T> {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_arch(dim: usize, metric: Metric, arch: Arch) -> Result<Self, FlatError> {
-        if dim == 0 {
-            return Err(FlatError::ZeroDim);
+        if !(1..=MAX_DIM).contains(&dim) {
+            return Err(FlatError::Dim { found: dim });
         }
         let kernels = Kernels::new(arch, metric).ok_or(FlatError::Metric { metric, kind: T::NAME })?;
         let stride = padded::<T>(dim);
@@ -251,7 +258,7 @@ impl<T: Scalar> Kernels<T> {
 fn padded<T>(dim: usize) -> usize {
     const LINE: usize = 64;
     let size = size_of::<T>();
-    let bytes = dim.saturating_mul(size);
+    let bytes = dim * size;
     let padded = if bytes < LINE { bytes.next_power_of_two() } else { bytes.next_multiple_of(LINE) };
     padded / size
 }

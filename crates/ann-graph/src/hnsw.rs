@@ -10,6 +10,8 @@
 
 mod build;
 mod params;
+#[cfg(feature = "persist")]
+mod persist;
 
 pub use build::{BuildError, HnswBuilder};
 pub use params::{HnswParams, HnswSearch, ParamError};

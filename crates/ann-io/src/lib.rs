@@ -10,6 +10,7 @@ mod dataset;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 mod npy;
+mod rows;
 mod sink;
 mod source;
 mod truth;
