@@ -42,6 +42,7 @@ pub use histogram::{Hellinger, Jeffreys, JensenShannon};
 pub use jaccard::{BitJaccard, Jaccard, SetJaccard};
 pub use levenshtein::{Levenshtein, NormalizedLevenshtein, Symbol};
 pub use minkowski::{L1, L2, LInf, SquaredL2};
+pub(crate) use number::sums;
 pub use number::{Number, Word};
 
 /// A dissimilarity between two values of type `V`: smaller is nearer.

@@ -57,7 +57,7 @@ words!(u8 u16 u32 u64);
 /// Σ f(x, y) for `K` sums at once, each in eight lanes; the shorter slice is padded with zeros.
 ///
 /// Lanes make the sum fast (no chain of dependent additions) and about eight times as accurate as one running total.
-pub(super) fn sums<T: Copy + Default, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
+pub(crate) fn sums<T: Copy + Default, const K: usize>(a: &[T], b: &[T], f: impl Fn(T, T) -> [f64; K]) -> [f64; K] {
     let common = a.len().min(b.len());
     let (a, beyond_a) = a.split_at(common);
     let (b, beyond_b) = b.split_at(common);
