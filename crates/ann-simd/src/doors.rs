@@ -4,7 +4,7 @@
 //! [`Doors::of`] puts the loops around it. Each door enters code compiled for the instruction set once ([`Pairs::run`]) and
 //! everything below is inlined there.
 
-use crate::rows::Rows;
+use crate::rows::{LINE, Rows};
 
 /// One operation on one pair of element types on one instruction set.
 ///
@@ -126,6 +126,32 @@ unsafe fn tile<P: Pairs<Q, T>, Q, T>(queries: Rows<'_, Q>, rows: Rows<'_, T>, ou
     );
 }
 
+/// How a gather prefetches: this many rows before a row is needed, this many of its cache lines.
+///
+/// About a hundred lines under way keep the memory busy without pushing one another out. Measured on Zen 5 (`measure cold`,
+/// 32 ids a call, ns per distance without and with): `u8` 128 dimensions 98 and 13, `bf16` 384 dimensions 64 and 36, `f32`
+/// 25 dimensions 19 and 14. Long rows of `f32` are so little work for each line that the processor runs ahead far enough
+/// alone, and prefetching only delays its own loads: 384 dimensions 55 and 60.
+struct Ahead {
+    rows: usize,
+    lines: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn of<T>(rows: Rows<'_, T>) -> Ahead {
+        let (rows, lines) = match (rows.dim() * size_of::<T>()).div_ceil(LINE) {
+            0..=2 => (32, 2),
+            lines @ 3..=4 => (24, lines),
+            lines @ 5..=8 => (12, lines),
+            lines @ 9..=12 => (8, lines),
+            _ if size_of::<T>() >= 4 => (0, 0),
+            lines => (4, lines.min(16)),
+        };
+        Ahead { rows, lines }
+    }
+}
+
 fn check_query<Q, T>(q: &[Q], rows: Rows<'_, T>) {
     assert!(q.len() == rows.dim(), "query of dimension {}, rows of dimension {}", q.len(), rows.dim());
 }
@@ -136,9 +162,18 @@ fn gather_in<Q, T, P: Pairs<Q, T>>(p: P, q: &[Q], rows: Rows<'_, T>, ids: &[u32]
     assert!(ids.is_empty() || (largest as usize) < rows.len(), "id {largest} of {} rows", rows.len());
     // SAFETY: every id is less than the number of rows, asserted above.
     let row = |id: u32| unsafe { rows.row_unchecked(id as usize) };
+    let ahead = Ahead::of(rows);
+    let (soon, later) = ids.split_at(ahead.rows.min(ids.len()));
+    for &id in soon {
+        rows.prefetch(id, ahead.lines);
+    }
+    let mut later = if ahead.lines > 0 { later } else { &[] }.chunks(4);
     let (fours, rest) = ids.as_chunks::<4>();
     let (out_fours, out_rest) = out.as_chunks_mut::<4>();
     for (ids, out) in fours.iter().zip(out_fours) {
+        for &id in later.next().unwrap_or_default() {
+            rows.prefetch(id, ahead.lines);
+        }
         // SAFETY: rows are as long as the query, checked by `check_query`.
         *out = unsafe { p.four(q, ids.map(row)) };
     }
