@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod distance;
 mod element;
 mod filter;
 mod flat;
