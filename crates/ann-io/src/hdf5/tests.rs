@@ -235,6 +235,62 @@ fn damaged_bytes_never_panic_nor_yield_more_than_the_file_holds() {
     }
 }
 
+/// Replaces the one place where the dimensions 40 x 3 of `train` stand and makes the header's checksum right again, so
+/// that only our own checks can notice.
+fn forge_shape(bytes: &[u8], shape: [u64; 2]) -> Vec<u8> {
+    let pattern = [40u64, 3].map(u64::to_le_bytes).concat();
+    let at = bytes.windows(16).position(|window| window == pattern).unwrap();
+    let mut forged = bytes.to_vec();
+    forged[at..at + 16].copy_from_slice(&shape.map(u64::to_le_bytes).concat());
+    // Object header, version 2: signature, version, flags, 16 bytes of times if bit 5, size of the messages.
+    let start = bytes[..at].windows(4).rposition(|window| window == b"OHDR").unwrap();
+    let flags = bytes[start + 5];
+    let size_at = start + 6 + if flags & 0x20 != 0 { 16 } else { 0 } + if flags & 0x10 != 0 { 4 } else { 0 };
+    let width = 1 << (flags & 3);
+    let size = bytes[size_at..size_at + width].iter().rev().fold(0, |size, &byte| size << 8 | usize::from(byte));
+    let end = size_at + width + size;
+    assert_eq!(lookup3(&bytes[start..end]).to_le_bytes(), bytes[end..end + 4]);
+    let checksum = lookup3(&forged[start..end]);
+    forged[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
+    forged
+}
+
+/// Bob Jenkins' `hashlittle` of 2006 with seed 0, the checksum of HDF5's metadata.
+fn lookup3(key: &[u8]) -> u32 {
+    let mut state = [0xdead_beef_u32.wrapping_add(key.len() as u32); 3];
+    let blocks = key.len().div_ceil(12);
+    for (i, block) in key.chunks(12).enumerate() {
+        for (word, bytes) in state.iter_mut().zip(block.chunks(4)) {
+            let mut padded = [0; 4];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *word = word.wrapping_add(u32::from_le_bytes(padded));
+        }
+        if i + 1 < blocks {
+            for (x, y, z, by) in [(0, 2, 1, 4), (1, 0, 2, 6), (2, 1, 0, 8), (0, 2, 1, 16), (1, 0, 2, 19), (2, 1, 0, 4)]
+            {
+                state[x] = state[x].wrapping_sub(state[y]) ^ state[y].rotate_left(by);
+                state[y] = state[y].wrapping_add(state[z]);
+            }
+        } else {
+            for (x, y, by) in [(2, 1, 14), (0, 2, 11), (1, 0, 25), (2, 1, 16), (0, 2, 4), (1, 0, 14), (2, 1, 24)] {
+                state[x] = (state[x] ^ state[y]).wrapping_sub(state[y].rotate_left(by));
+            }
+        }
+    }
+    state[2]
+}
+
+#[test]
+fn a_shape_that_the_stored_bytes_cannot_fill_is_refused() {
+    let sample = &samples()[3];
+    for shape in [[1 << 40, 3], [u64::MAX, u64::MAX], [4000, 3], [41, 3 << 20]] {
+        let error = parse(&forge_shape(sample, shape)).unwrap_err().to_string();
+        assert!(error.contains("exceeds") || error.contains("chunks, expected"), "{shape:?}: {error}");
+    }
+    // One row more is within the last chunk: a lie that no size can betray.
+    assert!(parse(&forge_shape(sample, [41, 3])).is_ok());
+}
+
 #[test]
 fn a_file_on_disk_reads_as_its_bytes_do() {
     let (_folder, path) = folder_with("rows.hdf5");
