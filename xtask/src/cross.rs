@@ -108,7 +108,8 @@ fn aarch64() -> Result<(), CrossError> {
         let emulator = (ci::on_path("qemu-aarch64"), "the emulator qemu-aarch64", "apt install qemu-user");
         require("aarch64", &[(library, "the standard library", remedy), linker, emulator])?;
     }
-    let mut command = ci::cargo(&["test", "--package", "ann-simd", "--package", "ann-core", "--lib", "--tests"]);
+    let mut command =
+        ci::cargo(&["test", "--no-fail-fast", "--package", "ann-simd", "--package", "ann-core", "--lib", "--tests"]);
     if !native {
         command
             .args(["--target", AARCH64])
