@@ -1,5 +1,5 @@
-//! Exact search: every row is compared with every query. The yardstick of all other indexes, and the fastest index for a
-//! few thousand rows.
+//! Exact search: every row is compared with every query. The yardstick of all other indexes, and the fastest index for
+//! a few thousand rows.
 //!
 //! A batch runs in tiles: a block of rows stays in the cache while a block of queries passes over it, so that rows come
 //! from memory once per block of queries instead of once per query. Threads take blocks of queries; no result depends
@@ -291,9 +291,10 @@ const MAX_TILE_ROWS: usize = 256;
 /// Rows that one call of an oracle compares.
 const BLOCK: usize = 128;
 
-/// Queries that share a pass over the rows: many, to read rows seldom, unless that left threads without work.
+/// Queries that share a pass over the rows: many, to read rows seldom, unless that left threads without work. On
+/// 300,000 rows of 128 `f32`, a Zen 5 core compares 37, 48, 57 and 64 G elements/s with blocks of 16, 32, 64 and 256.
 fn block_of_queries(queries: usize) -> usize {
-    (queries / 64).clamp(16, 256)
+    (queries / 32).clamp(32, 256)
 }
 
 /// `f(scratch, range, results)` for blocks of queries on the threads of `par`, results in order.

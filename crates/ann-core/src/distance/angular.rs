@@ -4,8 +4,8 @@
 use super::number::{check_finite, distance, sum, sums};
 use super::{Distance, ElementError, Number};
 
-/// Negated inner product -⟨x,y⟩, the sign of [`Metric::InnerProduct`](crate::Metric::InnerProduct). Not a metric: negative values are normal, and
-/// a vector need not be nearest to itself.
+/// Negated inner product -⟨x,y⟩, the sign of [`Metric::InnerProduct`](crate::Metric::InnerProduct). Not a metric:
+/// negative values are normal, and a vector need not be nearest to itself.
 ///
 /// ```
 /// use ann_core::distance::{Distance, Dot};

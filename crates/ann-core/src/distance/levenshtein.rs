@@ -14,8 +14,8 @@ use super::Distance;
 
 /// Number of edits between two sequences. A metric; exact up to 2^24 edits.
 ///
-/// On `str` an edit changes one Unicode scalar value (`char`); nothing is normalised, so "é" as one `char` and as "e" with a
-/// combining accent differ. On slices of a [`Symbol`] an edit changes one element; for bytes of text, use
+/// On `str` an edit changes one Unicode scalar value (`char`); nothing is normalised, so "é" as one `char` and as "e"
+/// with a combining accent differ. On slices of a [`Symbol`] an edit changes one element; for bytes of text, use
 /// `str::as_bytes`.
 ///
 /// ```

@@ -11,7 +11,8 @@
 //!
 //! Sums run over eight `f64` lanes whatever the element type, differences of integers are exact, and the result is
 //! rounded once to `f32`. For plain `f32`, `f16` or byte rows under L2, inner product, cosine or L1,
-//! [`FlatStore`](crate::FlatStore) with a `Metric` is several times faster: it uses the SIMD kernels, these distances do not.
+//! [`FlatStore`](crate::FlatStore) with a `Metric` is several times faster: it uses the SIMD kernels, these distances do
+//! not. For rows in a store, see [`SpaceStore`](crate::SpaceStore).
 //!
 //! | type | value | triangle inequality |
 //! |---|---|---|

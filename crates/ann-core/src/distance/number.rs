@@ -88,8 +88,8 @@ pub(super) fn sum<T: Copy + Default>(a: &[T], b: &[T], f: impl Fn(T, T) -> f64) 
     total
 }
 
-/// The one rounding to `f32`. Not-a-number becomes `+∞`, last in every order; a NaN with its sign bit set, which is what
-/// x86 makes of ∞-∞, would come first under `total_cmp`.
+/// The one rounding to `f32`. Not-a-number becomes `+∞`, last in every order; a NaN with its sign bit set, which is
+/// what x86 makes of ∞-∞, would come first under `total_cmp`.
 pub(super) fn distance(value: f64) -> f32 {
     if value.is_nan() { f32::INFINITY } else { value as f32 }
 }

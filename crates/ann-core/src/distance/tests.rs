@@ -215,7 +215,8 @@ proptest! {
     fn counting_metrics_obey_the_metric_laws(
         [a, b, c] in (0usize..20).prop_flat_map(|n| [vec(0u8..4, n), vec(0u8..4, n), vec(0u8..4, n)])
     ) {
-        let table: [&dyn Distance<[u8]>; 5] = [&Hamming, &BitHamming, &BitJaccard, &Levenshtein, &NormalizedLevenshtein];
+        let table: [&dyn Distance<[u8]>; 5] =
+            [&Hamming, &BitHamming, &BitJaccard, &Levenshtein, &NormalizedLevenshtein];
         for d in table {
             obeys_metric_laws(d, [a.as_slice(), &b, &c])?;
         }
@@ -225,7 +226,8 @@ proptest! {
     fn sequences_of_unequal_length_obey_the_metric_laws(
         [a, b, c] in [vec(0u8..4, 0..20), vec(0u8..4, 0..20), vec(0u8..4, 0..20)]
     ) {
-        let table: [&dyn Distance<[u8]>; 6] = [&L1, &BitHamming, &BitJaccard, &Jaccard, &Levenshtein, &NormalizedLevenshtein];
+        let table: [&dyn Distance<[u8]>; 6] =
+            [&L1, &BitHamming, &BitJaccard, &Jaccard, &Levenshtein, &NormalizedLevenshtein];
         for d in table {
             obeys_metric_laws(d, [a.as_slice(), &b, &c])?;
         }
