@@ -147,6 +147,22 @@ impl<T: Scalar> FlatStore<T> {
         Ok(store)
     }
 
+    /// The same rows in `f32`: the same distances up to rounding, and room for any value.
+    ///
+    /// # Errors
+    /// [`FlatError::Arch`] if `ANN_ARCH` asks for what is not there.
+    pub fn widened(&self) -> Result<FlatStore<f32>, FlatError> {
+        let mut wide = FlatStore::<f32>::new(self.dim, self.metric)?;
+        wide.reserve(self.len);
+        let mut vector = Vec::with_capacity(self.dim);
+        for row in 0..self.len {
+            vector.clear();
+            vector.extend(self.row(row as u32).iter().map(|x| x.widen()));
+            wide.push(&vector).map_err(|source| RowError { row, source })?;
+        }
+        Ok(wide)
+    }
+
     /// Makes room for `additional` rows.
     pub fn reserve(&mut self, additional: usize) {
         self.rows.reserve(additional.saturating_mul(self.stride));

@@ -11,6 +11,7 @@
 
 pub mod distance;
 mod element;
+mod exact;
 mod filter;
 mod flat;
 mod index;
@@ -20,6 +21,7 @@ mod neighbor;
 mod par;
 mod progress;
 mod rng;
+mod space;
 mod stats;
 mod store;
 mod topk;
@@ -27,6 +29,7 @@ mod truth;
 
 pub use ann_simd as simd;
 pub use element::{ElementKind, Scalar, narrowest};
+pub use exact::{Exact, ExactScratch};
 pub use filter::{All, Filter, Predicate, SortedIds};
 pub use flat::{FlatError, FlatOracle, FlatScratch, FlatStore};
 pub use index::{Batch, Index, Searcher, search_batch};
@@ -36,6 +39,7 @@ pub use neighbor::Neighbor;
 pub use par::{Par, ScratchPool};
 pub use progress::{Cancelled, Monitor};
 pub use rng::{split_mix, unit};
+pub use space::{SpaceOracle, SpaceStore};
 pub use stats::{MemoryUsage, SearchStats};
 pub use store::{DistanceOracle, PushVector, RowError, VectorError, VectorStore, check_finite};
 pub use topk::TopK;

@@ -33,7 +33,11 @@ impl TopK {
 
     /// Anything at this distance or farther can no longer enter (a tie may, by its id).
     pub fn threshold(&self) -> f32 {
-        if self.heap.len() < self.k { f32::INFINITY } else { self.heap.peek().map_or(f32::NEG_INFINITY, |n| n.distance) }
+        if self.heap.len() < self.k {
+            f32::INFINITY
+        } else {
+            self.heap.peek().map_or(f32::NEG_INFINITY, |n| n.distance)
+        }
     }
 
     /// Offers a neighbour.

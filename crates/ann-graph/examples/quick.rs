@@ -13,32 +13,64 @@ fn run<T: Scalar>(name: &str, train: &Matrix<f32>, test: &Matrix<f32>, gt: &Matr
     let b = t.elapsed().as_secs_f64();
     let mu = h.memory_usage();
     let deg = h.base().as_slots().iter().filter(|&&x| x != u32::MAX).count() as f64 / h.len() as f64;
-    println!("{name} {} build {b:.2}s deg {deg:.2} structure/row {:.1} levels {:?}", T::NAME, mu.structure as f64 / h.len() as f64, (0..h.layers()).map(|l| h.layer_len(l)).collect::<Vec<_>>());
+    println!(
+        "{name} {} build {b:.2}s deg {deg:.2} structure/row {:.1} levels {:?}",
+        T::NAME,
+        mu.structure as f64 / h.len() as f64,
+        (0..h.layers()).map(|l| h.layer_len(l)).collect::<Vec<_>>()
+    );
     let mut s = Searcher::new(&h, HnswSearch { ef: 10 });
-    for ef in std::env::var("EF").unwrap_or("10,16,24,32,48,64,96,128,192,256".into()).split(',').map(|x| x.parse::<usize>().unwrap()) {
+    for ef in std::env::var("EF")
+        .unwrap_or("10,16,24,32,48,64,96,128,192,256".into())
+        .split(',')
+        .map(|x| x.parse::<usize>().unwrap())
+    {
         s.params_mut().ef = ef;
-        let mut best = f64::MAX; let mut hit = 0; let mut ev = 0; let mut hops = 0;
+        let mut best = f64::MAX;
+        let mut hit = 0;
+        let mut ev = 0;
+        let mut hops = 0;
         for _ in 0..3 {
-            hit = 0; ev = 0; hops = 0;
+            hit = 0;
+            ev = 0;
+            hops = 0;
             let t = Instant::now();
             for (i, q) in test.rows().enumerate() {
                 let thr = gt.row(i)[9] + if metric == Metric::Cosine { 1e-5 } else { 1e-3 };
                 for n in s.search(q, 10).unwrap() {
-                    if metric.reported(n.distance) <= thr { hit += 1; }
+                    if metric.reported(n.distance) <= thr {
+                        hit += 1;
+                    }
                 }
-                ev += s.stats().evaluations; hops += s.stats().hops;
+                ev += s.stats().evaluations;
+                hops += s.stats().hops;
             }
             best = best.min(t.elapsed().as_secs_f64());
         }
         let q = test.len() as f64;
-        println!("  ef {ef:4} recall {:.4} qps {:7.0} evals {:.0} hops {:.0} ns/eval {:.1}", hit as f64 / q / 10.0, q / best, ev as f64 / q, hops as f64 / q, best * 1e9 / ev as f64);
+        println!(
+            "  ef {ef:4} recall {:.4} qps {:7.0} evals {:.0} hops {:.0} ns/eval {:.1}",
+            hit as f64 / q / 10.0,
+            q / best,
+            ev as f64 / q,
+            hops as f64 / q,
+            best * 1e9 / ev as f64
+        );
     }
 }
 fn main() {
     let a: Vec<String> = std::env::args().collect();
-    let (n, d, m) = match a[1].as_str() { "sift" => ("sift", 128, Metric::L2), "wordnet" => ("wordnet", 384, Metric::Cosine), _ => ("words", 25, Metric::Cosine) };
+    let (n, d, m) = match a[1].as_str() {
+        "sift" => ("sift", 128, Metric::L2),
+        "wordnet" => ("wordnet", 384, Metric::Cosine),
+        _ => ("words", 25, Metric::Cosine),
+    };
     let train = load(&format!("/tmp/w/{n}.train.f32"), d);
     let test = load(&format!("/tmp/w/{n}.test.f32"), d);
     let gt = load(&format!("/tmp/w/{n}.distances.f32"), 100);
-    match a[2].as_str() { "u8" => run::<u8>(n, &train, &test, &gt, m), "f32" => run::<f32>(n, &train, &test, &gt, m), _ => run::<half::bf16>(n, &train, &test, &gt, m) }
+    match a[2].as_str() {
+        "u8" => run::<u8>(n, &train, &test, &gt, m),
+        "f32" => run::<f32>(n, &train, &test, &gt, m),
+        _ => run::<half::bf16>(n, &train, &test, &gt, m),
+    }
 }

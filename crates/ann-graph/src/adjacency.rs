@@ -75,11 +75,6 @@ impl FlatGraph {
         self.links.resize(self.links.len() + count * self.max_degree, NONE);
     }
 
-    /// Removes the nodes from `len` on. Lists of other nodes must no longer name them.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.links.truncate(len * self.max_degree);
-    }
-
     /// The neighbours of `node`, in the order they were set.
     ///
     /// # Panics

@@ -78,6 +78,19 @@ impl<S: VectorStore> Hnsw<S> {
         &self.store
     }
 
+    /// The same graph over another store of the same rows, such as wider or narrower ones. `None` if the number of rows
+    /// differs.
+    pub fn with_store<T: VectorStore>(&self, store: T) -> Option<Hnsw<T>> {
+        (store.len() == self.store.len()).then(|| Hnsw {
+            params: self.params,
+            store,
+            base: self.base.clone(),
+            parents: self.parents.clone(),
+            root: self.root,
+            upper: self.upper.clone(),
+        })
+    }
+
     /// The graph of layer 0, whose nodes are rows.
     pub fn base(&self) -> &FlatGraph {
         &self.base
@@ -190,9 +203,10 @@ impl<S: VectorStore> Index for Hnsw<S> {
     }
 
     fn memory_usage(&self) -> MemoryUsage {
-        let upper = self.upper.iter().map(|layer| {
-            layer.graph.memory_usage() + layer.rows.capacity_bytes() + layer.below.capacity_bytes()
-        });
+        let upper = self
+            .upper
+            .iter()
+            .map(|layer| layer.graph.memory_usage() + layer.rows.capacity_bytes() + layer.below.capacity_bytes());
         MemoryUsage {
             vectors: self.store.memory_usage(),
             structure: self.base.memory_usage() + self.parents.capacity_bytes() + upper.sum::<usize>(),

@@ -134,7 +134,9 @@ impl Walk {
                 }
             }
         }
-        if F::PASS_ALL && let Some(next) = self.frontier.peek() {
+        if F::PASS_ALL
+            && let Some(next) = self.frontier.peek()
+        {
             graph.links.prefetch(next, 2);
         }
     }

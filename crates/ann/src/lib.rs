@@ -1,3 +1,89 @@
-//! ann
+//! Approximate nearest-neighbour search: one crate for every index of the workspace.
+//!
+//! ```
+//! use ann::prelude::*;
+//! let vectors = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]])?;
+//! let index = ann::build(&vectors, Metric::L2)?;
+//! let nearest = index.search(&[0.9, 1.2], 2)?;
+//! assert_eq!(nearest[0].label, 2);
+//! # Ok::<(), ann::Error>(())
+//! ```
+//!
+//! [`build`] chooses an index for you; a [`Spec`] such as `"HNSW32"` names one. [`Index`] is what both give: it searches,
+//! grows, saves itself and is opened again by [`open`]. Rows are known to the outside by `u64` labels, which are their
+//! positions unless you give others.
+//!
+//! This crate is thin: the metrics, matrices and exact search are in [`core`], the graphs in [`graph`], the files in
+//! [`io`]. Whoever wants full control (own metrics, own row types, no dynamic dispatch) uses those directly:
+//!
+//! ```
+//! use ann::core::{Par, SpaceStore, Searcher, distance::Levenshtein};
+//! use ann::graph::{Hnsw, HnswSearch};
+//! let words = ["nearest", "neighbour", "search"].map(str::to_owned).to_vec();
+//! let hnsw = Hnsw::builder().par(Par::Serial).build(SpaceStore::<str, _>::from_rows(words, Levenshtein)?)?;
+//! let mut searcher = Searcher::new(&hnsw, HnswSearch::default());
+//! assert_eq!(searcher.search("neighbor", 1)?[0].id, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! Each only adds: `graph` (HNSW), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
+//! default; without any the crate still searches exactly.
+
+#![forbid(unsafe_code)]
+
+mod any;
+mod error;
+mod index;
+mod labels;
+#[cfg(feature = "io")]
+mod open;
 
 pub mod factory;
+pub mod prelude;
+
+pub use ann_core as core;
+pub use ann_core::{
+    Batch, Cancelled, ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, RowError,
+    SearchStats, VectorError,
+};
+#[cfg(feature = "graph")]
+pub use ann_graph as graph;
+#[cfg(feature = "io")]
+pub use ann_io as io;
+pub use any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
+pub use error::Error;
+pub use factory::{BuildOptions, Spec, SpecError};
+pub use index::{Hit, Index, Searcher};
+pub use labels::LabelError;
+#[cfg(feature = "io")]
+pub use open::{open, open_with};
+
+/// Builds the index that suits most: `HNSW16` (exact search where the feature `graph` is off).
+///
+/// Rows are kept in the narrowest element type that holds them exactly. Deterministic: the same rows give the same
+/// index on any number of threads.
+///
+/// # Errors
+/// [`Error::Row`] names the first row that is not finite, or is zero under the cosine metric.
+pub fn build<'a>(vectors: impl Into<MatrixView<'a, f32>>, metric: Metric) -> Result<Index, Error> {
+    let structure =
+        if cfg!(feature = "graph") { factory::Structure::Hnsw { m: 16, m0: None } } else { factory::Structure::Flat };
+    Spec::from(structure).build(vectors, &BuildOptions { metric, ..BuildOptions::default() })
+}
+
+/// Builds the index that `spec` names, as faiss does: `index_factory("HNSW32", &vectors, Metric::Cosine)`.
+///
+/// # Errors
+/// [`Error::Spec`] points at the column of the string; otherwise as [`build`].
+///
+/// ```
+/// use ann::prelude::*;
+/// let vectors = Matrix::from_rows(&[[1.0, 0.0], [0.0, 1.0]])?;
+/// let index = ann::index_factory("HNSW32", &vectors, Metric::Cosine)?;
+/// assert_eq!(index.spec().to_string(), "HNSW32");
+/// # Ok::<(), ann::Error>(())
+/// ```
+pub fn index_factory<'a>(spec: &str, vectors: impl Into<MatrixView<'a, f32>>, metric: Metric) -> Result<Index, Error> {
+    spec.parse::<Spec>()?.build(vectors, &BuildOptions { metric, ..BuildOptions::default() })
+}

@@ -13,8 +13,8 @@ use crate::select::{Base, SelectScratch, Selection, select_neighbors};
 use crate::{FlatGraph, OcclusionRule};
 use ann_core::simd::Buffer;
 use ann_core::{
-    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError, VectorStore,
-    split_mix,
+    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError,
+    VectorStore, split_mix,
 };
 
 /// Rows of a round: one for this many that are linked already.
@@ -246,7 +246,9 @@ impl<S: VectorStore> Hnsw<S> {
         order.sort_unstable_by_key(|&row| (split_mix(self.params.seed ^ ORDER_STREAM, u64::from(row)), row));
         self.base.add_nodes(len - first);
         self.parents.resize(len, NONE);
-        if first == 0 && let Some(&row) = order.first() {
+        if first == 0
+            && let Some(&row) = order.first()
+        {
             self.root = row;
             self.parents.as_mut_slice()[row as usize] = row;
             self.raise(row, 0, row);

@@ -3,8 +3,11 @@
 //! `spec.rs` is what a string says, as plain data; `grammar.rs` reads strings and explains what is wrong with one. Both
 //! know names and ranges only: what a [`Spec`] becomes is decided where indexes are built.
 
+mod build;
 mod grammar;
 mod spec;
 
+pub use build::BuildOptions;
+pub(crate) use build::Element;
 pub use grammar::SpecError;
 pub use spec::{Spec, Structure};

@@ -1,0 +1,272 @@
+//! The one place with dynamic dispatch: any index behind one object, chosen by a human.
+
+use crate::{Error, factory::Structure};
+use ann_core::{
+    Batch, ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par,
+    RowError, Scalar, ScratchPool, SearchStats, VectorError, VectorStore,
+};
+
+/// How hard to look. Every index reads what it knows and ignores the rest; `None` is the index's own default.
+///
+/// ```
+/// use ann::SearchParams;
+/// let thorough = SearchParams { ef: Some(200), ..SearchParams::default() };
+/// assert_eq!(thorough, SearchParams::effort(200));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SearchParams {
+    /// Graphs: candidates kept during the walk, at least `k`. Recall and time grow with it.
+    pub ef: Option<usize>,
+}
+
+impl SearchParams {
+    /// Sets the main knob of whatever index it is: `ef` for graphs.
+    pub fn effort(effort: usize) -> Self {
+        Self { ef: Some(effort) }
+    }
+}
+
+/// Which rows may be returned, by row.
+pub type RowFilter<'a> = &'a (dyn Fn(u32) -> bool + Sync);
+
+/// Any index of this workspace over rows of `f32` queries, in terms of rows; [`crate::Index`] adds the labels.
+///
+/// Object-safe; implemented by the crate for every structure and row type that the factory builds.
+pub trait AnyIndex: Send + Sync {
+    /// What was built.
+    fn structure(&self) -> Structure;
+    /// The metric of its rows.
+    fn metric(&self) -> Metric;
+    /// Columns of a row.
+    fn dim(&self) -> usize;
+    /// Number of rows.
+    fn len(&self) -> usize;
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Element type of the stored rows.
+    fn element(&self) -> ElementKind;
+    /// Bytes held, by part.
+    fn memory_usage(&self) -> MemoryUsage;
+
+    /// Replaces `out` by the nearest rows.
+    ///
+    /// # Errors
+    /// [`VectorError`] if the query does not fit.
+    fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, VectorError>;
+
+    /// Searches every row of `queries` on the threads of `par`.
+    ///
+    /// # Errors
+    /// [`RowError`] for the first query that does not fit.
+    fn search_batch(
+        &self,
+        queries: MatrixView<'_, f32>,
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        par: Par,
+    ) -> Result<Batch, RowError>;
+
+    /// A searcher with scratch of its own.
+    fn searcher(&self) -> Box<dyn AnySearcher + '_>;
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// [`Error`]; the index is then unchanged.
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
+
+    /// The same index with rows of `f32`, which hold any value.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if `ANN_ARCH` asks for what is not there.
+    fn widened(&self) -> Result<Box<dyn AnyIndex>, Error>;
+
+    /// Adds itself to a file as the part `index`.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError>;
+}
+
+/// A search with scratch of its own: after the first query it allocates nothing.
+pub trait AnySearcher: Send {
+    /// The nearest rows, valid until the next search.
+    ///
+    /// # Errors
+    /// [`VectorError`] if the query does not fit.
+    fn search(
+        &mut self,
+        query: &[f32],
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+    ) -> Result<(&[Neighbor], SearchStats), VectorError>;
+}
+
+/// What an index adds to [`Index`] to be built, grown and saved without its type.
+pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
+    type Element: Scalar;
+    type Wide: Dense;
+    fn structure(&self) -> Structure;
+    fn store(&self) -> &FlatStore<Self::Element>;
+    fn params(params: &SearchParams) -> Self::Params;
+    /// Many queries at once, where the structure has a better way than one by one.
+    fn batch(
+        &self,
+        queries: MatrixView<'_, f32>,
+        k: usize,
+        params: &Self::Params,
+        filter: &(impl Filter + Sync),
+        par: Par,
+    ) -> Result<Batch, RowError> {
+        ann_core::search_batch(self, queries, k, params, filter, par)
+    }
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
+    /// The same structure over wider rows; `None` if it cannot be.
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide>;
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError>;
+}
+
+/// An index whose type has been forgotten, with scratch for whoever searches without a searcher.
+pub(crate) struct Erased<I: Index> {
+    index: I,
+    scratch: ScratchPool<I::Scratch>,
+}
+
+impl<I: Index> Erased<I> {
+    pub(crate) fn new(index: I) -> Self {
+        Self { index, scratch: ScratchPool::default() }
+    }
+}
+
+/// A filter that is there: dispatched once per search, so that a search without one pays nothing.
+struct Rows<'a>(RowFilter<'a>);
+
+impl Filter for Rows<'_> {
+    fn accepts(&self, id: u32) -> bool {
+        (self.0)(id)
+    }
+}
+
+impl<I: Dense> AnyIndex for Erased<I> {
+    fn structure(&self) -> Structure {
+        self.index.structure()
+    }
+
+    fn metric(&self) -> Metric {
+        self.index.store().metric()
+    }
+
+    fn dim(&self) -> usize {
+        self.index.store().dim()
+    }
+
+    fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    fn element(&self) -> ElementKind {
+        I::Element::KIND
+    }
+
+    fn memory_usage(&self) -> MemoryUsage {
+        self.index.memory_usage()
+    }
+
+    fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, VectorError> {
+        let mut scratch = self.scratch.take();
+        let result = search(&self.index, query, k, params, filter, &mut scratch, out);
+        self.scratch.give(scratch);
+        result
+    }
+
+    fn search_batch(
+        &self,
+        queries: MatrixView<'_, f32>,
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        par: Par,
+    ) -> Result<Batch, RowError> {
+        let params = I::params(params);
+        match filter {
+            None => self.index.batch(queries, k, &params, &ann_core::All, par),
+            Some(filter) => self.index.batch(queries, k, &params, &Rows(filter), par),
+        }
+    }
+
+    fn searcher(&self) -> Box<dyn AnySearcher + '_> {
+        Box::new(Searching { index: &self.index, scratch: I::Scratch::default(), out: Vec::new() })
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        self.index.extend(rows, par, monitor)
+    }
+
+    fn widened(&self) -> Result<Box<dyn AnyIndex>, Error> {
+        let store = self.index.store().widened()?;
+        let (expected, found) = (self.len(), store.len());
+        let wide = self.index.with_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;
+        Ok(Box::new(Erased::new(wide)))
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        self.index.save(writer)
+    }
+}
+
+struct Searching<'i, I: Index> {
+    index: &'i I,
+    scratch: I::Scratch,
+    out: Vec<Neighbor>,
+}
+
+impl<I: Dense> AnySearcher for Searching<'_, I> {
+    fn search(
+        &mut self,
+        query: &[f32],
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+    ) -> Result<(&[Neighbor], SearchStats), VectorError> {
+        let stats = search(self.index, query, k, params, filter, &mut self.scratch, &mut self.out)?;
+        Ok((&self.out, stats))
+    }
+}
+
+fn search<I: Dense>(
+    index: &I,
+    query: &[f32],
+    k: usize,
+    params: &SearchParams,
+    filter: Option<RowFilter<'_>>,
+    scratch: &mut I::Scratch,
+    out: &mut Vec<Neighbor>,
+) -> Result<SearchStats, VectorError> {
+    let params = I::params(params);
+    match filter {
+        None => index.search_with(query, k, &params, &ann_core::All, scratch, out),
+        Some(filter) => index.search_with(query, k, &params, &Rows(filter), scratch, out),
+    }
+}

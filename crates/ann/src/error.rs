@@ -1,0 +1,83 @@
+//! Everything that can go wrong at the door.
+
+use crate::LabelError;
+use crate::factory::SpecError;
+use ann_core::{Cancelled, FlatError, RowError, ShapeError, VectorError};
+
+/// Why a call of this crate failed. Each variant wraps the small error of one activity, which says what was expected,
+/// what came and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An index string is malformed.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Values do not form rows.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A row does not belong in the index.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A query does not fit the index.
+    #[error("the query does not fit: {0}")]
+    Query(#[from] VectorError),
+    /// Labels do not fit the rows.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// The metric, the dimension or the instruction set asked for is not to be had.
+    #[error(transparent)]
+    Store(FlatError),
+    /// A parameter is outside its range.
+    #[cfg(feature = "graph")]
+    #[error(transparent)]
+    Param(#[from] ann_graph::ParamError),
+    /// The feature of this crate that holds the index is off.
+    #[error("{what} needs the feature `{feature}` of the crate `ann`")]
+    Feature {
+        /// What was asked for.
+        what: String,
+        /// What to turn on.
+        feature: &'static str,
+    },
+    /// The spec names one metric, the options or the file another.
+    #[error("the index string asks for the metric {spec}, the options for {options}")]
+    Metric {
+        /// Metric of the string.
+        spec: ann_core::Metric,
+        /// Metric of the options.
+        options: ann_core::Metric,
+    },
+    /// The caller asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// A file could not be read as an index.
+    #[cfg(feature = "io")]
+    #[error(transparent)]
+    Load(#[from] ann_io::container::LoadError),
+    /// A file could not be written.
+    #[cfg(feature = "io")]
+    #[error(transparent)]
+    Save(#[from] ann_io::container::SaveError),
+}
+
+impl From<FlatError> for Error {
+    fn from(error: FlatError) -> Self {
+        match error {
+            FlatError::Row(row) => Self::Row(row),
+            other => Self::Store(other),
+        }
+    }
+}
+
+#[cfg(feature = "graph")]
+impl From<ann_graph::BuildError> for Error {
+    fn from(error: ann_graph::BuildError) -> Self {
+        use ann_graph::BuildError;
+        match error {
+            BuildError::Param(param) => Self::Param(param),
+            BuildError::Row(row) => Self::Row(row),
+            // The enum may grow; what is left today is the cancelled build.
+            _ => Self::Cancelled(Cancelled),
+        }
+    }
+}

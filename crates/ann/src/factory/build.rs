@@ -1,0 +1,203 @@
+//! From a spec to an index: the one match that knows every structure.
+
+use super::{Spec, Structure};
+use crate::any::{AnyIndex, Dense, Erased, SearchParams};
+use crate::{Error, Index};
+use ann_core::{
+    Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, Scalar,
+    VectorStore, narrowest,
+};
+use half::{bf16, f16};
+
+/// How to build, whatever is built.
+///
+/// ```
+/// use ann::prelude::*;
+/// let vectors = Matrix::from_rows(&[[1.0, 0.0], [0.6, 0.8]])?;
+/// let options = BuildOptions { metric: Metric::Cosine, labels: Some(&[10, 20]), ..BuildOptions::default() };
+/// let index = "HNSW16".parse::<Spec>()?.build(&vectors, &options)?;
+/// assert_eq!(index.search(&[0.0, 2.0], 1)?[0].label, 20);
+/// # Ok::<(), ann::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct BuildOptions<'a> {
+    /// The metric, unless the spec names one.
+    pub metric: Metric,
+    /// Labels of the rows; their positions if `None`.
+    pub labels: Option<&'a [u64]>,
+    /// Element type of the stored rows; the narrowest that holds them exactly if `None`.
+    pub element: Option<ElementKind>,
+    /// Graphs: candidates considered per inserted row.
+    pub ef_construction: usize,
+    /// Everything drawn at random depends on it and the rows alone.
+    pub seed: u64,
+    /// On which threads; the index is the same on any.
+    pub par: Par,
+    /// Whom to tell of progress, and who may cancel.
+    pub monitor: Monitor<'a>,
+}
+
+impl Default for BuildOptions<'_> {
+    fn default() -> Self {
+        Self {
+            metric: Metric::L2,
+            labels: None,
+            element: None,
+            ef_construction: 200,
+            seed: 0,
+            par: Par::default(),
+            monitor: Monitor::new(),
+        }
+    }
+}
+
+impl Spec {
+    /// Builds the index over `vectors`, `(n, dim)`, finite.
+    ///
+    /// # Errors
+    /// [`Error::Row`] names the first row that does not belong; [`Error::Metric`] if spec and options disagree;
+    /// [`Error::Store`] if the metric is none of dense rows; [`Error::Cancelled`].
+    pub fn build<'a>(
+        &self,
+        vectors: impl Into<MatrixView<'a, f32>>,
+        options: &BuildOptions<'_>,
+    ) -> Result<Index, Error> {
+        let vectors = vectors.into();
+        let default = BuildOptions::default().metric;
+        let metric = self.metric.unwrap_or(options.metric);
+        if metric != options.metric && options.metric != default {
+            return Err(Error::Metric { spec: metric, options: options.metric });
+        }
+        let options = BuildOptions { metric, ..*options };
+        // Nothing is known of the rows to come, so an empty index takes any.
+        let element = options.element.unwrap_or(match vectors.is_empty() {
+            true => ElementKind::F32,
+            false => narrowest(vectors),
+        });
+        let any = match element {
+            ElementKind::F16 => structure::<f16>(&self.structure, vectors, &options),
+            ElementKind::Bf16 => structure::<bf16>(&self.structure, vectors, &options),
+            ElementKind::U8 => structure::<u8>(&self.structure, vectors, &options),
+            ElementKind::I8 => structure::<i8>(&self.structure, vectors, &options),
+            _ => structure::<f32>(&self.structure, vectors, &options),
+        }?;
+        Index::new(any, options.labels)
+    }
+}
+
+fn structure<T: Element>(
+    structure: &Structure,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    match *structure {
+        Structure::Flat => Ok(Box::new(Erased::new(Exact::new(store)))),
+        #[cfg(feature = "graph")]
+        Structure::Hnsw { m, m0 } => {
+            let params = ann_graph::HnswParams {
+                m,
+                m0,
+                ef_construction: options.ef_construction,
+                seed: options.seed,
+                ..ann_graph::HnswParams::default()
+            };
+            let builder = ann_graph::Hnsw::builder().params(params).par(options.par).monitor(options.monitor);
+            Ok(Box::new(Erased::new(builder.build(store)?)))
+        }
+        #[cfg(not(feature = "graph"))]
+        Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
+    }
+}
+
+/// Element types of rows: what a store needs, and what a file needs where there are files.
+#[cfg(feature = "io")]
+pub(crate) trait Element: Scalar + ann_io::container::Stored {}
+#[cfg(feature = "io")]
+impl<T: Scalar + ann_io::container::Stored> Element for T {}
+#[cfg(not(feature = "io"))]
+pub(crate) trait Element: Scalar {}
+#[cfg(not(feature = "io"))]
+impl<T: Scalar> Element for T {}
+
+impl<T: Element> Dense for Exact<FlatStore<T>> {
+    type Element = T;
+    type Wide = Exact<FlatStore<f32>>;
+
+    fn structure(&self) -> Structure {
+        Structure::Flat
+    }
+
+    fn store(&self) -> &FlatStore<T> {
+        self.store()
+    }
+
+    fn params(_: &SearchParams) -> Self::Params {
+        Self::Params::default()
+    }
+
+    fn batch(
+        &self,
+        queries: MatrixView<'_, f32>,
+        k: usize,
+        _: &Self::Params,
+        filter: &(impl Filter + Sync),
+        par: Par,
+    ) -> Result<Batch, RowError> {
+        self.search_batch(queries, k, filter, par)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, _: Par, _: Monitor<'_>) -> Result<(), Error> {
+        let len = self.store().len();
+        for (row, vector) in rows.rows().enumerate() {
+            if let Err(source) = self.store_mut().push(vector) {
+                self.store_mut().truncate(len);
+                return Err(RowError { row, source }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
+        Some(Exact::new(store))
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self.store())
+    }
+}
+
+#[cfg(feature = "graph")]
+impl<T: Element> Dense for ann_graph::Hnsw<FlatStore<T>> {
+    type Element = T;
+    type Wide = ann_graph::Hnsw<FlatStore<f32>>;
+
+    fn structure(&self) -> Structure {
+        let params = self.params();
+        Structure::Hnsw { m: params.m, m0: params.m0 }
+    }
+
+    fn store(&self) -> &FlatStore<T> {
+        self.store()
+    }
+
+    fn params(params: &SearchParams) -> Self::Params {
+        let default = ann_graph::HnswSearch::default();
+        ann_graph::HnswSearch { ef: params.ef.unwrap_or(default.ef) }
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        ann_graph::Hnsw::extend(self, rows.rows(), par, monitor)?;
+        Ok(())
+    }
+
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
+        self.with_store(store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}

@@ -1,0 +1,106 @@
+//! Index files: saving any index, and opening one without knowing what it holds.
+
+use crate::any::{AnyIndex, Dense, Erased};
+use crate::factory::{Element, Spec, Structure};
+use crate::{Error, Index};
+use ann_core::{ElementKind, Exact, FlatStore};
+use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer};
+use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What the file says of its index: enough to choose the type to load it as.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    spec: String,
+    element: String,
+    labelled: bool,
+}
+
+const KIND: &str = "ann";
+const VERSION: u16 = 1;
+
+pub(crate) fn save(index: &Index, path: &Path) -> Result<(), Error> {
+    let mut writer = Writer::new(KIND, VERSION)?;
+    let labelled = !index.labels.are_rows();
+    writer.meta(&Meta { spec: index.spec().to_string(), element: index.element().name().to_owned(), labelled })?;
+    if labelled {
+        writer.section("labels", index.labels.as_slice())?;
+    }
+    index.any.save(&mut writer)?;
+    Ok(writer.write(path)?)
+}
+
+/// Opens an index file by mapping it: rows and links are used where they lie in the file, nothing is copied.
+///
+/// Every checksum is verified first, which reads the file once; [`open_with`] can leave that out or read the file into
+/// memory. The file must not be changed or cut while the index lives.
+///
+/// # Errors
+/// [`Error::Load`] says what is wrong with the file and in which section. No file, however damaged or forged, makes
+/// this panic, read out of bounds, or take more memory than twice its size.
+///
+/// ```
+/// use ann::prelude::*;
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("words.ann");
+/// let vectors = Matrix::from_rows(&[[1.0, 0.0], [0.0, 1.0]])?;
+/// ann::build(&vectors, Metric::L2)?.save(&path)?;
+/// let index = ann::open(&path)?;
+/// assert_eq!(index.search(&[0.1, 0.9], 1)?[0].label, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn open(path: impl AsRef<Path>) -> Result<Index, Error> {
+    open_with(path, OpenMode::Map)
+}
+
+/// Opens an index file as told: [`OpenMode::Read`] into memory, [`OpenMode::Map`] in place.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Result<Index, Error> {
+    let archive = Archive::open(path, options)?;
+    if archive.kind() != KIND {
+        let (part, found) = (archive.path().to_owned(), archive.kind().to_owned());
+        return Err(LoadError::Kind { part, found, expected: KIND.to_owned() }.into());
+    }
+    if archive.version() > VERSION {
+        let (found, supported) = (archive.version(), VERSION);
+        return Err(LoadError::Newer { what: KIND.to_owned(), found, supported }.into());
+    }
+    let meta: Meta = archive.meta()?;
+    let spec: Spec = meta.spec.parse().map_err(|_| archive.corrupt("spec", format!("`{}`", meta.spec)))?;
+    let any = match meta.element.as_str() {
+        name if name == ElementKind::F32.name() => load::<f32>(&archive, &spec.structure),
+        name if name == ElementKind::F16.name() => load::<f16>(&archive, &spec.structure),
+        name if name == ElementKind::Bf16.name() => load::<bf16>(&archive, &spec.structure),
+        name if name == ElementKind::U8.name() => load::<u8>(&archive, &spec.structure),
+        name if name == ElementKind::I8.name() => load::<i8>(&archive, &spec.structure),
+        other => Err(archive.corrupt("element", format!("`{other}`")).into()),
+    }?;
+    if any.structure() != spec.structure {
+        return Err(archive.corrupt("spec", format!("`{spec}`, but the index is {}", any.structure())).into());
+    }
+    if meta.labelled {
+        let labels = archive.section_of::<u64>("labels", any.len())?;
+        return Index::new(any, Some(&labels)).map_err(|error| match error {
+            Error::Label(error) => archive.corrupt("labels", error.to_string()).into(),
+            other => other,
+        });
+    }
+    Index::new(any, None)
+}
+
+fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn AnyIndex>, Error> {
+    match structure {
+        Structure::Flat => Ok(erase(Exact::new(archive.part::<FlatStore<T>>("index")?))),
+        #[cfg(feature = "graph")]
+        Structure::Hnsw { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
+        #[cfg(not(feature = "graph"))]
+        Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
+    }
+}
+
+fn erase(index: impl Dense) -> Box<dyn AnyIndex> {
+    Box::new(Erased::new(index))
+}

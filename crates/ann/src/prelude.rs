@@ -1,0 +1,3 @@
+//! What nearly every program needs: `use ann::prelude::*;`.
+
+pub use crate::{BuildOptions, Hit, Index, Matrix, MatrixView, Metric, Par, SearchParams, Spec};
