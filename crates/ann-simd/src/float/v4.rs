@@ -94,11 +94,13 @@ impl V4 {
         f._mm512_add_ps(a, f._mm512_permute_ps::<0b10_11_00_01>(a))
     }
 
-    /// The upper halves of `f32`s, as floats.
+    /// The upper halves of `f32`s, as floats: each to the odd word of its lane, with zero below.
     #[inline(always)]
     fn widen_bf16(self, a: __m256i) -> __m512 {
         let f = self.0.avx512f;
-        f._mm512_castsi512_ps(f._mm512_slli_epi32::<16>(f._mm512_cvtepu16_epi32(a)))
+        let places = pulp::cast::<[u16; 32], __m512i>(std::array::from_fn(|word| word as u16 / 2));
+        let words = self.0.avx512bw._mm512_maskz_permutexvar_epi16(0xaaaa_aaaa, places, f._mm512_castsi256_si512(a));
+        f._mm512_castsi512_ps(words)
     }
 
     #[inline(always)]
