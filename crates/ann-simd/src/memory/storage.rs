@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 /// Alignment of every owned allocation, one cache line.
 pub(super) const LINE: usize = 64;
 /// Size of a huge page, and the allocation size from which huge pages are asked for.
+#[cfg(any(test, not(any(target_arch = "wasm32", miri))))]
 pub(super) const HUGE_PAGE: usize = 2 << 20;
 
 /// One cache line; a vector of them is memory aligned to 64 bytes without asking the allocator by hand.
