@@ -70,18 +70,20 @@ impl Frontier {
         self.keys.len() == self.capacity
     }
 
-    /// Offers a node. Each node may be offered once.
+    /// Offers a node; says whether it is now the next to expand. Each node may be offered once.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, key: Key) {
+    pub(crate) fn insert(&mut self, key: Key) -> bool {
         if self.is_full() {
             if key >= self.keys[self.keys.len() - 1] {
-                return;
+                return false;
             }
             self.keys.pop();
         }
         let at = self.keys.partition_point(|&other| other < key);
         self.keys.insert(at, key);
+        let next = at <= self.cursor;
         self.cursor = self.cursor.min(at);
+        next
     }
 
     /// Takes the nearest node that is not expanded, and marks it.

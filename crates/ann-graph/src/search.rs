@@ -13,6 +13,9 @@ use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Cache lines of a neighbour list that are asked for ahead of time.
+const LINK_LINES: usize = 2;
+
 /// The part of a graph that a walk reads: neighbour lists, and which row of the store each node stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GraphView<'a> {
@@ -62,11 +65,7 @@ impl Walk {
         filter: &F,
         seeds: &[u32],
     ) {
-        self.nodes.clear();
-        self.rows.clear();
-        for &seed in seeds {
-            self.meet(graph, oracle, seed);
-        }
+        self.meet(graph, oracle, seeds);
         self.score(graph, oracle, filter);
     }
 
@@ -74,13 +73,10 @@ impl Walk {
     pub(crate) fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
         while let Some(node) = self.next::<F>() {
             self.stats.hops += 1;
-            self.nodes.clear();
-            self.rows.clear();
-            for &neighbor in graph.links.row(node as usize) {
-                if neighbor == NONE {
-                    break;
-                }
-                self.meet(graph, oracle, neighbor);
+            self.meet(graph, oracle, graph.links.row(node as usize));
+            if F::PASS_ALL && let Some(after) = self.frontier.peek() {
+                // Most often the next node to expand; if a nearer one turns up, its list is asked for then.
+                graph.links.prefetch(after, LINK_LINES);
             }
             self.score(graph, oracle, filter);
         }
@@ -96,20 +92,26 @@ impl Walk {
         (key.distance() <= self.frontier.bound() || !self.frontier.is_full()).then(|| key.node())
     }
 
-    /// Pass one: puts a node that is new on the block, and asks memory for its row.
+    /// Pass one: puts the nodes of a list that are new on the block, then asks memory for their rows.
     #[inline(always)]
-    fn meet(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, node: u32) {
-        if self.visited.insert(node) {
-            self.nodes.push(node);
-            match graph.rows {
-                None => oracle.prefetch(node),
-                Some(rows) => {
-                    let row = rows[node as usize];
-                    self.rows.push(row);
-                    oracle.prefetch(row);
-                }
+    fn meet(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, list: &[u32]) {
+        self.nodes.resize(list.len(), 0);
+        let mut count = 0;
+        for &node in list {
+            if node == NONE {
+                break;
             }
+            // Whether a node is new is a coin toss that no processor predicts: written always, kept by counting.
+            self.nodes[count] = node;
+            count += usize::from(self.visited.insert(node));
         }
+        self.nodes.truncate(count);
+        if let Some(rows) = graph.rows {
+            self.rows.clear();
+            self.rows.extend(self.nodes.iter().map(|&node| rows[node as usize]));
+        }
+        let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
+        rows.iter().for_each(|&row| oracle.prefetch(row));
     }
 
     /// Pass two: scores the block and keeps what is near enough.
@@ -119,25 +121,24 @@ impl Walk {
         self.stats.evaluations += rows.len() as u64;
         self.distances.resize(rows.len(), 0.0);
         oracle.distances(rows, &mut self.distances);
+        let mut bound = self.frontier.bound();
         for (&node, &distance) in self.nodes.iter().zip(&self.distances) {
             // A tie may still enter by its number; a NaN enters while there is room.
-            if distance > self.frontier.bound() {
+            if distance > bound {
                 continue;
             }
             let key = Key::new(node, distance);
             if F::PASS_ALL {
-                self.frontier.insert(key);
+                if self.frontier.insert(key) {
+                    graph.links.prefetch(node, LINK_LINES);
+                }
             } else {
                 self.open.push(Reverse(key));
                 if filter.accepts(graph.rows.map_or(node, |rows| rows[node as usize])) {
                     self.frontier.insert(key);
                 }
             }
-        }
-        if F::PASS_ALL
-            && let Some(next) = self.frontier.peek()
-        {
-            graph.links.prefetch(next, 2);
+            bound = self.frontier.bound();
         }
     }
 }
