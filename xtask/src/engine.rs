@@ -29,7 +29,7 @@ pub(crate) enum EngineError {
         /// The index in question.
         spec: String,
         /// What the library says.
-        source: ann::Error,
+        source: Box<ann::Error>,
     },
     /// Base rows that cannot be compared.
     #[error("base rows: {0}")]
@@ -97,7 +97,7 @@ impl Plan {
         let options = BuildOptions { metric, par: Par::Threads(threads), monitor, ..BuildOptions::default() };
         match self.spec.build(rows, &options) {
             Ok(index) => Ok(Engine { index, spec: self.spec.clone() }),
-            Err(source) => Err(EngineError::Index { spec: self.name(), source }),
+            Err(source) => Err(EngineError::Index { spec: self.name(), source: Box::new(source) }),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Engine {
     }
 
     fn failed(&self, source: ann::Error) -> EngineError {
-        EngineError::Index { spec: self.spec.to_string(), source }
+        EngineError::Index { spec: self.spec.to_string(), source: Box::new(source) }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) const SIZE: (u32, u32) = (1000, 860);
 
 const UPPER: u32 = 560;
 const FONT: &str = "sans-serif";
-const TICKS: [f64; 11] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999];
+const TICKS: [f64; 12] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0];
 /// Recall 1 is drawn here: five nines are beyond what any of the query sets can resolve.
 const PERFECT: f64 = 1.0 - 1e-5;
 
@@ -102,24 +102,32 @@ fn curves(area: &Area<'_>, title: &str, series: &[Series]) -> Result<Vec<Point>,
         .map_err(failed)?;
     chart
         .configure_mesh()
-        .disable_x_mesh()
+        .disable_mesh()
         .x_labels(0)
+        .y_labels(0)
+        .y_label_formatter(&|_| String::new())
+        .set_all_tick_mark_size(0)
         .x_desc("recall")
         .y_desc("queries per second")
-        .y_label_formatter(&|qps| short(*qps))
         .axis_desc_style((FONT, 16))
-        .label_style((FONT, 14))
         .draw()
         .map_err(failed)?;
 
-    let style = (FONT, 14).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
-    for tick in TICKS.iter().chain(&[1.0]).filter(|&&tick| (left - margin..=right + margin).contains(&nines(tick))) {
-        let at = nines(*tick);
-        chart
-            .draw_series([PathElement::new(vec![(at, low * 0.8), (at, high * 1.25)], BLACK.mix(0.12))])
-            .map_err(failed)?;
-        let (x, y) = chart.backend_coord(&(at, low * 0.8));
-        area.draw(&Text::new(tick.to_string(), (x, y + 6), style.clone())).map_err(failed)?;
+    // Ticks by hand: the library knows none for nines, and few for a logarithm of a decade or two.
+    let grid = BLACK.mix(0.12);
+    let (bottom, top, start, end) = (low * 0.8, high * 1.25, left - margin, right + margin);
+    let below = (FONT, 14).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
+    for tick in TICKS.into_iter().filter(|&tick| (start..=end).contains(&nines(tick))) {
+        let at = nines(tick);
+        chart.draw_series([PathElement::new(vec![(at, bottom), (at, top)], grid)]).map_err(failed)?;
+        let (x, y) = chart.backend_coord(&(at, bottom));
+        area.draw(&Text::new(tick.to_string(), (x, y + 6), below.clone())).map_err(failed)?;
+    }
+    let beside = (FONT, 14).into_font().color(&BLACK).pos(Pos::new(HPos::Right, VPos::Center));
+    for tick in steps(bottom, top) {
+        chart.draw_series([PathElement::new(vec![(start, tick), (end, tick)], grid)]).map_err(failed)?;
+        let (x, y) = chart.backend_coord(&(start, tick));
+        area.draw(&Text::new(short(tick), (x - 6, y), beside.clone())).map_err(failed)?;
     }
 
     let mut points = Vec::new();
@@ -187,6 +195,13 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (0.1, 1.0) }
 }
 
+/// Round numbers from `low` to `high` at about equal ratios: 1, 2 and 5 of every decade.
+fn steps(low: f64, high: f64) -> Vec<f64> {
+    let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let all = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)));
+    all.filter(|step| (low..=high).contains(step)).collect()
+}
+
 /// `12000` as `12k`.
 fn short(value: f64) -> String {
     match value {
@@ -231,6 +246,17 @@ mod tests {
         assert!(fast.x < exact.x, "recall grows to the right");
         assert!(fast.y < exact.y, "speed grows upwards");
         assert!(points.iter().all(|p| p.x > 0 && p.x < SIZE.0 as i32 && p.y > 0 && p.y < UPPER as i32));
+    }
+
+    #[test]
+    fn steps_are_round_and_within_bounds() {
+        assert_eq!(steps(150.0, 5000.0), [200.0, 500.0, 1000.0, 2000.0, 5000.0]);
+        assert_eq!(short(20_000.0) + &short(5e6) + &short(0.5), "20k5M0.5");
+        let svg = draw("toy", &series()).unwrap().svg;
+        assert!(!svg.contains("000.0"), "no label but ours");
+        for label in ["200", "1k", "20k", "0.95", "0.999"] {
+            assert_eq!(svg.matches(&format!(">\n{label}\n<")).count(), 1, "{label}");
+        }
     }
 
     #[test]

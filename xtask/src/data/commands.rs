@@ -1,5 +1,6 @@
 //! `cargo xtask data`: what each subcommand does and prints.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use ann_core::{GroundTruth, Matrix};
@@ -31,16 +32,19 @@ pub(crate) fn run(command: &Data) -> Result<(), Error> {
 
 fn list(json: bool, source: &Source) -> Result<(), Error> {
     let catalogue = Catalogue::bundled()?;
-    if json {
-        for entry in catalogue.entries() {
-            println!("{}", serde_json::to_string(entry).map_err(|error| Error::Usage(error.to_string()))?);
-        }
-        return Ok(());
+    let mut text = String::new();
+    if !json {
+        text += "name                           metric  layout       rows    dim  queries     MiB  here  licence\n";
     }
-    println!("name                           metric  layout       rows    dim  queries     MiB  here  licence");
     for entry in catalogue.entries() {
-        println!("{}", row(entry, path(entry, source).is_file()));
+        text += &match json {
+            true => serde_json::to_string(entry).map_err(|error| Error::Usage(error.to_string()))?,
+            false => row(entry, path(entry, source).is_file()),
+        };
+        text.push('\n');
     }
+    // Whoever reads only the first lines has all that was wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
 }
 
