@@ -60,7 +60,6 @@ mod header;
 mod layout;
 mod manifest;
 mod persist;
-mod replace;
 mod writer;
 
 pub use archive::{Archive, OpenMode, OpenOptions};

@@ -10,6 +10,7 @@ mod dataset;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 mod npy;
+mod replace;
 mod rows;
 mod sink;
 mod source;

@@ -5,8 +5,8 @@ use super::{
     header::{HEADER_BYTES, Header},
     layout::{self, join, name_fault},
     manifest,
-    replace::replace,
 };
+use crate::replace::replace;
 use serde::Serialize;
 use std::{collections::BTreeMap, io, io::Write, path::Path};
 
@@ -115,7 +115,8 @@ impl<'a> Writer<'a> {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
         let path = path.as_ref();
         let plan = self.plan()?;
-        replace(path, |out| self.copy(&plan, out)).map_err(|source| SaveError::Io { path: path.to_owned(), source })
+        let failed = |source| SaveError::Io { path: path.to_owned(), source };
+        replace(path, failed, |out| self.copy(&plan, out).map_err(failed))
     }
 
     /// Writes the file to `out` and returns its length. Of use where there are no files, or for tests.

@@ -1,11 +1,11 @@
-//! Replaces a file as a whole or not at all.
+//! Replaces a file as a whole or not at all: how every file of this crate is written.
 //!
 //! Source: Pillai et al., *All File Systems Are Not Created Equal*, OSDI 2014: write a new file, force it to disk, rename
 //! it over the old one, force the folder to disk. Each step alone has been seen to lose one of the two versions.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -13,19 +13,23 @@ use std::{
 /// under one name.
 const ATTEMPTS: u32 = 1000;
 
-/// Gives the file at `path` the contents that `write` produces. On any error the old file, if there is one, is as it
-/// was, and nothing is left beside it. Symbolic links are followed; permissions of the old file are kept.
-pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// Gives the file at `path` the contents that `write` produces; `failed` makes an error of what the system says. On any
+/// error the old file, if there is one, is as it was, and nothing is left beside it. Symbolic links are followed;
+/// permissions of the old file are kept.
+pub(crate) fn replace<E>(
+    path: &Path,
+    failed: impl Fn(io::Error) -> E,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (mut file, draft) = Draft::create(&target)?;
+    let (mut file, draft) = Draft::create(&target).map_err(&failed)?;
     if let Ok(old) = fs::metadata(&target) {
-        file.set_permissions(old.permissions())?;
+        file.set_permissions(old.permissions()).map_err(&failed)?;
     }
     write(&mut file)?;
-    file.sync_all()?;
+    file.sync_all().map_err(&failed)?;
     drop(file);
-    draft.rename(&target)?;
-    sync_folder(&target)
+    draft.rename(&target).and_then(|()| sync_folder(&target)).map_err(&failed)
 }
 
 /// The new file under its temporary name; removed on drop unless renamed.
@@ -80,12 +84,17 @@ fn sync_folder(target: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        super::replace(path, |error| error, write)
     }
 
     #[test]
