@@ -389,7 +389,7 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
     }
 
     fn memory_usage(&self) -> usize {
-        self.rows.capacity_bytes() + self.inverse_norms.capacity_bytes()
+        self.rows.memory_bytes() + self.inverse_norms.memory_bytes()
     }
 }
 

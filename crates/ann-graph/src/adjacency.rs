@@ -30,17 +30,17 @@ impl FlatGraph {
         Self { links: Buffer::new(), max_degree: max_degree.max(1) }
     }
 
-    /// Takes slots as [`Self::as_slots`] gave them. `None` if they do not form whole lists, or a neighbour is no node,
-    /// or a slot behind an unused one is used.
+    /// Takes slots as [`Self::as_slots`] gave them. `None` if they do not form whole lists, or a neighbour is no node or
+    /// the node itself, or a slot behind an unused one is used.
     pub fn from_slots(links: Buffer<u32>, max_degree: usize) -> Option<Self> {
         let graph = Self { links, max_degree };
-        if max_degree == 0 || graph.links.len() % max_degree != 0 {
+        if max_degree == 0 || !graph.links.len().is_multiple_of(max_degree) {
             return None;
         }
         let nodes = u32::try_from(graph.len()).ok()?;
-        let sound = graph.links.chunks_exact(max_degree).all(|list| {
+        let sound = (0..nodes).zip(graph.links.chunks_exact(max_degree)).all(|(node, list)| {
             let used = list.iter().take_while(|&&id| id != NONE).count();
-            list[..used].iter().all(|&id| id < nodes) && list[used..].iter().all(|&id| id == NONE)
+            list[..used].iter().all(|&id| id < nodes && id != node) && list[used..].iter().all(|&id| id == NONE)
         });
         sound.then_some(graph)
     }
@@ -107,6 +107,6 @@ impl FlatGraph {
 
     /// Bytes held.
     pub fn memory_usage(&self) -> usize {
-        self.links.capacity_bytes()
+        self.links.memory_bytes()
     }
 }

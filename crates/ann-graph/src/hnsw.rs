@@ -206,10 +206,10 @@ impl<S: VectorStore> Index for Hnsw<S> {
         let upper = self
             .upper
             .iter()
-            .map(|layer| layer.graph.memory_usage() + layer.rows.capacity_bytes() + layer.below.capacity_bytes());
+            .map(|layer| layer.graph.memory_usage() + layer.rows.memory_bytes() + layer.below.memory_bytes());
         MemoryUsage {
             vectors: self.store.memory_usage(),
-            structure: self.base.memory_usage() + self.parents.capacity_bytes() + upper.sum::<usize>(),
+            structure: self.base.memory_usage() + self.parents.memory_bytes() + upper.sum::<usize>(),
         }
     }
 }

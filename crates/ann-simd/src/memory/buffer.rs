@@ -169,6 +169,15 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
+    /// Bytes of memory that are there for this buffer: what it owns, or its part of a [`Mapping`] that was read into
+    /// memory; 0 for a window of a mapped file.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.owner {
+            Owner::Mapping(mapping) if mapping.is_in_memory() => size_of_val(self.as_slice()),
+            _ => self.capacity_bytes(),
+        }
+    }
+
     /// Afterwards the buffer is not a window, and has room for `additional` more elements.
     fn own(&mut self, additional: usize) {
         let room = self.capacity_bytes() / size_of::<T>();

@@ -86,6 +86,15 @@ impl Mapping {
         }
     }
 
+    /// Whether the bytes were read into memory or handed over, rather than mapped.
+    pub(super) fn is_in_memory(&self) -> bool {
+        match &*self.source {
+            Source::Bytes(bytes) => bytes.memory_bytes() > 0,
+            #[cfg(not(any(target_arch = "wasm32", miri)))]
+            Source::File(_) => false,
+        }
+    }
+
     /// The bytes of `byte_range` as numbers, without copying. The buffer keeps the mapping alive.
     ///
     /// `None` when the range is reversed or ends behind the last byte, when its first byte is not aligned for `T`, or
@@ -178,6 +187,11 @@ mod tests {
         assert!(one.is_mapped() && two.is_mapped());
         assert_eq!(one.as_ptr(), two.as_ptr());
         assert_eq!((one.capacity_bytes(), two.capacity_bytes()), (0, 0));
+        let read: Buffer<u32> = Mapping::read(&file.0).unwrap().buffer(40..80).unwrap();
+        assert_eq!((read.capacity_bytes(), read.memory_bytes()), (0, 40));
+        if !cfg!(any(target_arch = "wasm32", miri)) {
+            assert_eq!(one.memory_bytes(), 0);
+        }
         one.as_mut_slice()[3] = 77;
         one.push(100);
         assert!(!one.is_mapped() && two.is_mapped());
