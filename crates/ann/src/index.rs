@@ -40,7 +40,7 @@ impl Index {
     /// Takes an index and labels for its rows; `None` numbers them.
     pub(crate) fn new(any: Box<dyn AnyIndex>, labels: Option<&[u64]>) -> Result<Self, Error> {
         let mut named = Labels::default();
-        named.extend(0, any.len(), labels)?;
+        named.add(0, &named.check(0, any.len(), labels)?);
         Ok(Self { any, labels: named })
     }
 
@@ -162,8 +162,8 @@ impl Index {
         monitor: Monitor<'_>,
     ) -> Result<(), Error> {
         let rows = rows.into();
-        let mut named = self.labels.clone();
-        named.extend(self.len(), rows.len(), labels)?;
+        let first = self.len();
+        let named = self.labels.check(first, rows.len(), labels)?;
         match self.any.extend(rows, par, monitor) {
             Err(Error::Row(error)) if matches!(error.source, ann_core::VectorError::Inexact { .. }) => {
                 let mut wide = self.any.widened()?;
@@ -172,7 +172,7 @@ impl Index {
             }
             result => result?,
         }
-        self.labels = named;
+        self.labels.add(first, &named);
         Ok(())
     }
 

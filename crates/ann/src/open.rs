@@ -2,6 +2,7 @@
 
 use crate::any::{AnyIndex, Dense, Erased};
 use crate::factory::{Element, Spec, Structure};
+use crate::labels::Labels;
 use crate::{Error, Index};
 use ann_core::{ElementKind, Exact, FlatStore};
 use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer};
@@ -78,17 +79,21 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
         name if name == ElementKind::I8.name() => load::<i8>(&archive, &spec.structure),
         other => Err(archive.corrupt("element", format!("`{other}`")).into()),
     }?;
-    if any.structure() != spec.structure {
-        return Err(archive.corrupt("spec", format!("`{spec}`, but the index is {}", any.structure())).into());
+    if any.structure() != spec.structure || spec.metric.is_some_and(|metric| metric != any.metric()) {
+        let found = Spec { structure: any.structure(), metric: Some(any.metric()) };
+        return Err(archive.corrupt("spec", format!("`{spec}`, but the index is `{found}`")).into());
     }
-    if meta.labelled {
-        let labels = archive.section_of::<u64>("labels", any.len())?;
-        return Index::new(any, Some(&labels)).map_err(|error| match error {
-            Error::Label(error) => archive.corrupt("labels", error.to_string()).into(),
-            other => other,
-        });
+    if archive.has_section("labels") != meta.labelled {
+        return Err(archive
+            .corrupt("labels", format!("expected: {}, found: {}", meta.labelled, !meta.labelled))
+            .into());
     }
-    Index::new(any, None)
+    if !meta.labelled {
+        return Index::new(any, None);
+    }
+    let labels = Labels::from_buffer(archive.section_of("labels", any.len())?)
+        .map_err(|error| archive.corrupt("labels", error.to_string()))?;
+    Ok(Index { any, labels })
 }
 
 fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn AnyIndex>, Error> {

@@ -55,6 +55,9 @@ impl<S: VectorStore + Persist> Persist for Hnsw<S> {
                 .map_err(|reason| archive.corrupt(&section(above, "below"), reason))?;
             upper.push(layer);
         }
+        if archive.has_section(&section(upper.len(), "links")) {
+            return Err(archive.corrupt(&section(upper.len(), "links"), "a layer above the last"));
+        }
         Ok(Self { params: meta.params, store, base, parents, root: meta.root, upper })
     }
 }
@@ -66,7 +69,8 @@ fn section(above: usize, what: &str) -> String {
 fn graph(archive: &Archive, name: &str, max_degree: usize, nodes: usize) -> Result<FlatGraph, LoadError> {
     // A product that overflows is the length of no section.
     let slots = archive.section_of(name, nodes.saturating_mul(max_degree))?;
-    FlatGraph::from_slots(slots, max_degree).ok_or_else(|| archive.corrupt(name, "a link leads to no node"))
+    FlatGraph::from_slots(slots, max_degree)
+        .ok_or_else(|| archive.corrupt(name, "a link leads to no node, or back to its own"))
 }
 
 /// Whether every parent links to its child and following parents leads to the root.
