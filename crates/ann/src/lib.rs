@@ -32,6 +32,11 @@
 
 #![forbid(unsafe_code)]
 
+/// Runs the examples of the README as tests, so that they cannot go stale.
+#[cfg(all(doctest, feature = "graph"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod any;
 mod error;
 mod index;
