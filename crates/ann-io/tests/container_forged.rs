@@ -4,50 +4,20 @@
 #![allow(clippy::unwrap_used)]
 
 use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer, check, info};
-use ann_simd::Buffer;
+use ann_simd::{Buffer, CountingAllocator};
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     fs,
     io::{Seek, SeekFrom, Write},
     panic::Location,
 };
 
-thread_local! {
-    static LIVE: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts what the current thread allocates; memory freed by another thread than took it is not told apart, and does
-/// not occur here.
-struct Counting;
-
-// SAFETY: every call is passed on to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.get().wrapping_add(layout.size());
-        LIVE.set(live);
-        PEAK.set(PEAK.get().max(live));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.set(LIVE.get().wrapping_sub(layout.size()));
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Most bytes that were allocated at one time while `run` ran, beyond those before it.
 fn peak<R>(run: impl FnOnce() -> R) -> (usize, R) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let result = run();
-    (PEAK.get() - before, result)
+    let (seen, result) = ALLOCATOR.measure(run);
+    (seen.peak, result)
 }
 
 /// The fields of a file, each free to lie.

@@ -39,5 +39,5 @@ pub use element::{Element, Number};
 pub use float::norm_squared;
 pub use half::{bf16, f16};
 pub use kernel::{Kernel, Op};
-pub use memory::{Buffer, Mapping};
+pub use memory::{Allocations, Buffer, CountingAllocator, Mapping};
 pub use rows::Rows;

@@ -9,8 +9,10 @@
 //! never backed by memory); a window takes no memory of its own.
 
 mod buffer;
+mod counting;
 mod mapping;
 mod storage;
 
 pub use buffer::Buffer;
+pub use counting::{Allocations, CountingAllocator};
 pub use mapping::Mapping;
