@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(kind(&[0.0, 255.0]), ElementKind::U8);
         assert_eq!(kind(&[-128.0, 127.0]), ElementKind::I8);
         assert_eq!(kind(&[-128.0, 128.0]), ElementKind::Bf16);
-        assert_eq!(kind(&[0.5, 3e38]), ElementKind::Bf16);
+        assert_eq!(kind(&[0.5, 2f32.powi(127)]), ElementKind::Bf16);
         assert_eq!(kind(&[0.5, 2047.0]), ElementKind::F16);
         assert_eq!(kind(&[0.5, 16_777_215.0]), ElementKind::F32);
     }

@@ -87,7 +87,8 @@ impl<S: VectorStore> Exact<S> {
         let pool = ScratchPool::<Block>::default();
         Ok(in_blocks(queries.len(), par, &pool, |block, range, batch: &mut Batch| {
             let queries: Vec<&S::Vector> = range.map(query).collect();
-            self.scan(&queries, k, filter, block, |_, found| batch.push(found));
+            let stats = SearchStats { hops: 0, evaluations: self.accepted(filter).count() as u64 };
+            self.scan(&queries, k, filter, block, |_, found| batch.push_with(found, stats));
         }))
     }
 
@@ -183,7 +184,8 @@ impl<T: Scalar> Exact<FlatStore<T>> {
         self.check_all(queries.rows())?;
         let pool = ScratchPool::<TileScratch>::default();
         Ok(in_blocks(queries.len(), par, &pool, |scratch, range, batch: &mut Batch| {
-            self.search_block(queries.slice(range), k, filter, scratch, |_, found| batch.push(found));
+            let stats = SearchStats { hops: 0, evaluations: self.accepted(filter).count() as u64 };
+            self.search_block(queries.slice(range), k, filter, scratch, |_, found| batch.push_with(found, stats));
         }))
     }
 

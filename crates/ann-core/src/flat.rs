@@ -132,7 +132,7 @@ impl<T: Scalar> FlatStore<T> {
         inverse_norms: Buffer<f32>,
     ) -> Result<Self, FlatError> {
         let mut store = Self::new(dim, metric)?;
-        let expected = len.checked_mul(store.stride).unwrap_or(usize::MAX);
+        let expected = len.saturating_mul(store.stride);
         if rows.len() != expected {
             return Err(FlatError::Parts { what: "values of the padded rows", expected, found: rows.len() });
         }
@@ -234,10 +234,10 @@ impl<T: Scalar> FlatStore<T> {
     fn finish_scaled(&self, query_scale: f32, ids: impl Iterator<Item = u32>, out: &mut [f32]) {
         match self.metric {
             Metric::InnerProduct => out.iter_mut().for_each(|x| *x = -*x),
-            Metric::Cosine if self.inverse_norms.is_empty() => out.iter_mut().for_each(|x| *x = cosine(*x)),
+            Metric::Cosine if self.inverse_norms.is_empty() => out.iter_mut().for_each(|x| *x = unit_distance(*x)),
             Metric::Cosine => {
                 for (x, id) in out.iter_mut().zip(ids) {
-                    *x = cosine(*x * (query_scale * self.inverse_norms[id as usize]));
+                    *x = unit_distance(*x * (query_scale * self.inverse_norms[id as usize]));
                 }
             }
             _ => {}
@@ -286,7 +286,7 @@ fn inverse_norm(vector: &[f32]) -> f64 {
 }
 
 /// Rounding may carry the product of unit vectors past ±1.
-fn cosine(product: f32) -> f32 {
+fn unit_distance(product: f32) -> f32 {
     (1.0 - product).clamp(0.0, 2.0)
 }
 

@@ -137,10 +137,16 @@ impl Batch {
         self.stats
     }
 
-    /// Appends the results of one query.
+    /// Appends the results of one query, which cost nothing that is counted.
     pub fn push(&mut self, found: &[Neighbor]) {
+        self.push_with(found, SearchStats::default());
+    }
+
+    /// Appends the results of one query and what they cost.
+    pub fn push_with(&mut self, found: &[Neighbor], stats: SearchStats) {
         self.neighbors.extend_from_slice(found);
         self.ends.push(self.neighbors.len());
+        self.stats += stats;
     }
 
     /// Appends the results of another batch.
@@ -183,8 +189,7 @@ pub fn search_batch<T: Sync, I: Index<Vector = [T]>>(
                 let stats = index
                     .search_with(queries.row(row), k, params, filter, scratch, out)
                     .map_err(|source| RowError { row, source })?;
-                batch.push(out);
-                batch.stats += stats;
+                batch.push_with(out, stats);
             }
             Ok(batch)
         })

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn nan_sorts_last_whatever_its_sign() {
-        let mut found = vec![Neighbor::new(0, f32::NAN), Neighbor::new(1, -f32::NAN), Neighbor::new(2, f32::INFINITY)];
+        let mut found = [Neighbor::new(0, f32::NAN), Neighbor::new(1, -f32::NAN), Neighbor::new(2, f32::INFINITY)];
         found.sort();
         assert_eq!(found[0].id, 2);
     }

@@ -146,9 +146,8 @@ pub struct RowError {
 /// assert_eq!(error.to_string(), "column 1 is NaN, expected a finite number");
 /// ```
 pub fn check_finite(vector: &[f32]) -> Result<(), VectorError> {
-    // One vectorised pass in the ordinary case: x - x is 0 for finite x and NaN otherwise.
-    let sum: f32 = vector.iter().map(|x| x - x).sum();
-    if sum == 0.0 {
+    // One vectorised pass in the ordinary case.
+    if vector.iter().fold(true, |finite, x| finite & x.is_finite()) {
         return Ok(());
     }
     match vector.iter().enumerate().find(|(_, x)| !x.is_finite()) {

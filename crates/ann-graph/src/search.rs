@@ -74,7 +74,9 @@ impl Walk {
         while let Some(node) = self.next::<F>() {
             self.stats.hops += 1;
             self.meet(graph, oracle, graph.links.row(node as usize));
-            if F::PASS_ALL && let Some(after) = self.frontier.peek() {
+            if F::PASS_ALL
+                && let Some(after) = self.frontier.peek()
+            {
                 // Most often the next node to expand; if a nearer one turns up, its list is asked for then.
                 graph.links.prefetch(after, LINK_LINES);
             }

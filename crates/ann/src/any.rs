@@ -10,11 +10,10 @@ use ann_core::{
 ///
 /// ```
 /// use ann::SearchParams;
-/// let thorough = SearchParams { ef: Some(200), ..SearchParams::default() };
+/// let thorough = SearchParams { ef: Some(200) };
 /// assert_eq!(thorough, SearchParams::effort(200));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct SearchParams {
     /// Graphs: candidates kept during the walk, at least `k`. Recall and time grow with it.
     pub ef: Option<usize>,

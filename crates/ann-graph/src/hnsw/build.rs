@@ -191,10 +191,11 @@ impl<S: PushVector> Hnsw<S> {
                 return Err(RowError { row, source }.into());
             }
         }
-        let before = monitor.can_cancel().then(|| (self.base.clone(), self.parents.clone(), self.upper.clone()));
+        let links = || (self.base.clone(), self.parents.clone(), self.root, self.upper.clone());
+        let before = monitor.can_cancel().then(links);
         if let Err(cancelled) = par.install(|par| self.link_new_rows(par, monitor)) {
             if let Some(links) = before {
-                (self.base, self.parents, self.upper) = links;
+                (self.base, self.parents, self.root, self.upper) = links;
             }
             self.store.truncate(first);
             return Err(cancelled.into());
@@ -409,43 +410,69 @@ impl<S: VectorStore> Hnsw<S> {
         candidates.clear();
         candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
         candidates.extend(group.iter().map(|b| b.source));
-        // Children keep their link, old ones first; whom there is no room for is adopted elsewhere.
+        // Children keep their link, old ones first. Half of the list stays free to choose, since under the inner product
+        // a few rows are the nearest of all and must lead to each other; more children stay if the choice leaves room.
         let mut pins = Vec::new();
         if layer == 0 {
             pins.extend(candidates.iter().map(|n| n.id).filter(|&child| self.parents[child as usize] == target));
-            out.orphans.extend(pins.drain(degree.min(pins.len())..));
         }
+        let others = pins.split_off(most_pinned(degree).min(pins.len()));
         candidates.sort_unstable();
         let base = Base { itself: oracle.distance(row), degree };
         let row_of = |node| self.row_of(layer, node);
         let pinned = |node| pins.contains(&node);
         select_neighbors(&self.store, self.selection(), row_of, base, candidates, pinned, chosen, select);
         out.ids.extend(chosen.iter().map(|n| n.id));
+        let not_chosen = others.into_iter().filter(|&child| chosen.iter().all(|n| n.id != child));
+        for (i, child) in not_chosen.enumerate() {
+            let stays = chosen.len() + i < degree;
+            if stays { out.ids.push(child) } else { out.orphans.push(child) }
+        }
         out.lists.push((target, out.ids.len()));
     }
 
-    /// Finds a parent with room for a row whose nearest neighbour has none, among that neighbour's descendants.
+    /// Finds a parent for a row whose parent has no room for it: a neighbour that links to it or can, else a descendant
+    /// of the former parent.
     fn adopt(&mut self, row: u32) {
-        let mut parent = self.parents[row as usize];
+        let near: Vec<u32> = self.base.neighbors(row).filter(|&node| !self.descends(node, row)).collect();
+        let links = |node: &&u32| self.base.neighbors(**node).any(|id| id == row);
+        if let Some(&parent) = near.iter().find(links) {
+            self.parents.as_mut_slice()[row as usize] = parent;
+            return;
+        }
+        let has_room = |node: &&u32| self.base.neighbors(**node).count() < self.base.max_degree();
+        let mut parent = near.iter().find(has_room).copied().unwrap_or(self.parents[row as usize]);
         for depth in 0.. {
-            let children = |node: u32| self.parents[node as usize] == parent;
+            let is_child = |node: u32| self.parents[node as usize] == parent;
             let mut list: Vec<u32> = self.base.neighbors(parent).collect();
             if list.contains(&row) {
                 break;
             }
-            if list.len() < self.base.max_degree() {
+            let degree = self.base.max_degree();
+            let children: Vec<u32> = list.iter().copied().filter(|&node| is_child(node)).collect();
+            if list.len() < degree {
                 list.push(row);
-            } else if let Some(replaced) = list.iter().rposition(|&node| !children(node)) {
+            } else if children.len() < most_pinned(degree)
+                && let Some(replaced) = list.iter().rposition(|&node| !is_child(node))
+            {
                 list[replaced] = row;
             } else {
                 let draw = split_mix(self.params.seed ^ u64::from(row), depth);
-                parent = list[draw as usize % list.len()];
+                parent = children[draw as usize % children.len()];
                 continue;
             }
             self.base.set(parent, &list);
             break;
         }
         self.parents.as_mut_slice()[row as usize] = parent;
+    }
+
+    /// Whether `row` is `ancestor` or following parents from it leads there.
+    fn descends(&self, mut row: u32, ancestor: u32) -> bool {
+        while row != ancestor && row != self.root {
+            row = self.parents[row as usize];
+        }
+        row == ancestor
     }
 
     fn selection(&self) -> Selection {
@@ -476,6 +503,11 @@ impl Layer {
         self.below.push(below);
         self.rows.len() as u32 - 1
     }
+}
+
+/// Most children that keep their place in a list of `degree` whatever else there is to choose.
+fn most_pinned(degree: usize) -> usize {
+    degree / 2
 }
 
 /// New lists of targets, one after another.

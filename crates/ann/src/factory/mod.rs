@@ -8,6 +8,7 @@ mod grammar;
 mod spec;
 
 pub use build::BuildOptions;
+#[cfg(feature = "io")]
 pub(crate) use build::Element;
 pub use grammar::SpecError;
 pub use spec::{Spec, Structure};
