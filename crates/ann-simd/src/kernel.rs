@@ -32,8 +32,6 @@ pub enum Op {
 /// | `u8`, `i8` | the same | `SquaredL2`, `Dot`, `L1` | exact in integers, rounded once to `f32` |
 /// | `u64` | `u64` | `Hamming` | exact in integers, rounded once to `f32` |
 ///
-/// Integer sums are taken in 32 bits, which hold the squared distance of two `u8` rows up to 33 025 dimensions.
-///
 /// ```
 /// use ann_simd::{Arch, Kernel, Op};
 ///
