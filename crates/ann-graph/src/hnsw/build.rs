@@ -410,8 +410,8 @@ impl<S: VectorStore> Hnsw<S> {
         candidates.clear();
         candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
         candidates.extend(group.iter().map(|b| b.source));
-        // Children keep their link, old ones first. Half of the list stays free to choose, since under the inner product
-        // a few rows are the nearest of all and must lead to each other; more children stay if the choice leaves room.
+        // Children keep their link, old ones first. Most of the list stays free to choose, since a few rows are the
+        // nearest of very many and must lead to each other; more children stay if the choice leaves room.
         let mut pins = Vec::new();
         if layer == 0 {
             pins.extend(candidates.iter().map(|n| n.id).filter(|&child| self.parents[child as usize] == target));
@@ -507,7 +507,7 @@ impl Layer {
 
 /// Most children that keep their place in a list of `degree` whatever else there is to choose.
 fn most_pinned(degree: usize) -> usize {
-    degree / 2
+    (degree / 4).max(1)
 }
 
 /// New lists of targets, one after another.
