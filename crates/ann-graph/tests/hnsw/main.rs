@@ -1,0 +1,14 @@
+//! What an HNSW index promises, seen from outside.
+
+#![allow(clippy::unwrap_used)]
+
+mod acceptance;
+mod contention;
+#[cfg(feature = "persist")]
+mod determinism;
+mod filters;
+mod growth;
+mod hostile;
+mod metrics;
+mod parameters;
+mod support;

@@ -1,0 +1,95 @@
+//! What a search allocates (nothing) and what an index holds (what it says), by an allocator that counts.
+
+#![allow(clippy::unwrap_used)]
+
+use ann_core::simd::CountingAllocator;
+use ann_core::{FlatStore, Index, Metric, Par, Predicate, Scalar, Searcher, SpaceStore};
+use ann_graph::{Hnsw, HnswSearch};
+use ann_testkit::portable;
+use ann_testkit::shapes::{integral, uniform_cube};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Searches 1,000 times, with one `ef` after another, and once before that.
+fn allocations_of_searches<T: Scalar>(metric: Metric) -> u64 {
+    let shape = integral(2_000, 24, 1);
+    let store = FlatStore::<T>::from_rows(shape.base.view(), metric).unwrap();
+    let hnsw = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
+    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 200 });
+    searcher.search(shape.queries.row(0), 10).unwrap();
+    let search_all = || {
+        for i in 0..1_000 {
+            searcher.params_mut().ef = [10, 64, 200, 33][i % 4];
+            assert_eq!(
+                searcher.search(shape.queries.row(i % shape.queries.len()), 1 + i % 10).unwrap().len(),
+                1 + i % 10
+            );
+        }
+    };
+    ALLOCATOR.measure(search_all).0.allocations
+}
+
+#[test]
+fn a_search_allocates_nothing_after_the_first() {
+    assert_eq!(allocations_of_searches::<f32>(Metric::L2), 0);
+    assert_eq!(allocations_of_searches::<f32>(Metric::Cosine), 0);
+    assert_eq!(allocations_of_searches::<u8>(Metric::L2), 0);
+    assert_eq!(allocations_of_searches::<half::f16>(Metric::InnerProduct), 0);
+}
+
+#[test]
+fn a_filtered_search_allocates_nothing_once_it_has_seen_the_like() {
+    let set = portable::mix128(2_000, 20);
+    let store = FlatStore::<f32>::from_rows(set.base.view(), set.metric).unwrap();
+    let hnsw = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
+    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 50 });
+    let mut search_all = || {
+        for query in set.queries.rows() {
+            for one_in in [2, 10, 100] {
+                searcher.search_filtered(query, 10, &Predicate(|id| id % one_in == 0)).unwrap();
+            }
+        }
+    };
+    search_all();
+    assert_eq!(ALLOCATOR.measure(search_all).0.allocations, 0);
+}
+
+#[test]
+fn searching_rows_of_a_user_allocates_nothing() {
+    let store = SpaceStore::<u32, _>::from_rows(0..500, |a: &u32, b: &u32| a.abs_diff(*b) as f32).unwrap();
+    let hnsw = Hnsw::builder().m(8).par(Par::Serial).build(store).unwrap();
+    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 50 });
+    let mut found = || (0..500).filter(|query| searcher.search(query, 5).unwrap()[0].id == *query).count();
+    // Lists of a line differ in length: the longest of each search must have been met.
+    found();
+    let (seen, found) = ALLOCATOR.measure(found);
+    assert_eq!((seen.allocations, found), (0, 500));
+}
+
+#[test]
+fn links_take_at_most_a_tenth_more_than_layer_0() {
+    // Buffers of 2 MiB and more are whole huge pages, which so many rows fill to 98 %.
+    let base = uniform_cube(32_000, 6, 3).base;
+    for m in [16, 32] {
+        let store = FlatStore::<f32>::from_rows(base.view(), Metric::L2).unwrap();
+        let hnsw = Hnsw::builder().m(m).ef_construction(m).build(store).unwrap();
+        let per_row = hnsw.memory_usage().structure as f64 / 32_000.0;
+        let bound = 1.1 * (4 * hnsw.params().m0()) as f64;
+        assert!(per_row <= bound, "m {m}: {per_row} bytes per row, at most {bound}");
+    }
+}
+
+#[test]
+fn memory_usage_is_what_was_allocated() {
+    // Small enough for every buffer to come from the allocator.
+    let base = uniform_cube(6_000, 16, 3).base;
+    let (seen, hnsw) = ALLOCATOR.measure(|| {
+        let store = FlatStore::<f32>::from_rows(base.view(), Metric::L2).unwrap();
+        Hnsw::builder().m(8).ef_construction(24).par(Par::Serial).build(store).unwrap()
+    });
+    let (said, held) = (hnsw.memory_usage().total() as f64, seen.bytes as f64);
+    assert!((said / held - 1.0).abs() <= 0.1, "{said} bytes said, {held} held");
+    let (freed, ()) = ALLOCATOR.measure(|| drop(hnsw));
+    assert_eq!(freed.bytes, -seen.bytes);
+}
