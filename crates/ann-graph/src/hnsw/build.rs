@@ -294,8 +294,10 @@ impl<S: VectorStore> Hnsw<S> {
 
     /// Adds `row`, which is `node` on layer `top`, the highest, to new layers above as far as its level goes.
     fn raise(&mut self, row: u32, top: usize, mut node: u32) {
-        for _ in top..self.params.level(row) {
-            let mut layer = Layer::new(self.params.m);
+        for above in top..self.params.level(row) {
+            // Exact room for the rows there are: doubling would leave half of a layer unused.
+            let rows = (0..self.store.len() as u32).filter(|&row| self.params.level(row) > above).count();
+            let mut layer = Layer::with_capacity(self.params.m, rows);
             node = layer.add(row, node);
             self.upper.push(layer);
         }

@@ -8,6 +8,10 @@ pub(super) const LINE: usize = 64;
 #[cfg(any(test, not(any(target_arch = "wasm32", miri))))]
 pub(super) const HUGE_PAGE: usize = 2 << 20;
 
+/// Size of an ordinary page on most systems; large allocations are rounded up to it.
+#[cfg(any(test, not(any(target_arch = "wasm32", miri))))]
+const PAGE: usize = 4096;
+
 /// One cache line; a vector of them is memory aligned to 64 bytes without asking the allocator by hand.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -19,7 +23,7 @@ pub(super) enum Storage {
     Lines(Vec<Line>),
     /// Aligned to 2 MiB from `offset` on, and advised to use huge pages.
     #[cfg(not(any(target_arch = "wasm32", miri)))]
-    Pages { map: memmap2::MmapMut, offset: usize },
+    Pages { map: memmap2::MmapMut, offset: usize, bytes: usize },
 }
 
 impl Storage {
@@ -42,13 +46,14 @@ impl Storage {
     fn pages(bytes: usize) -> Option<Storage> {
         // A system without huge pages promises page alignment only, so one huge page more is mapped and the first
         // aligned address used. The slack is address space: it is never touched and never backed.
-        let usable = bytes.checked_next_multiple_of(HUGE_PAGE)?;
-        let map = memmap2::MmapMut::map_anon(usable.checked_add(HUGE_PAGE)?).ok()?;
+        let bytes = bytes.checked_next_multiple_of(PAGE)?;
+        let map = memmap2::MmapMut::map_anon(bytes.checked_add(HUGE_PAGE)?).ok()?;
         let offset = map.as_ptr().align_offset(HUGE_PAGE);
-        // Advice only: a kernel built without huge pages refuses, and the memory is as good without them.
+        // Advice only: a kernel built without huge pages refuses, and the memory is as good without them. The end that
+        // fills no huge page gets small ones, so that no memory is spent on rounding up.
         #[cfg(target_os = "linux")]
-        let _ = map.advise_range(memmap2::Advice::HugePage, offset, usable);
-        Some(Storage::Pages { map, offset })
+        let _ = map.advise_range(memmap2::Advice::HugePage, offset, bytes - bytes % HUGE_PAGE);
+        Some(Storage::Pages { map, offset, bytes })
     }
 
     /// The first byte; stays where it is however the `Storage` itself moves.
@@ -56,7 +61,7 @@ impl Storage {
         match self {
             Storage::Lines(lines) => NonNull::from(lines.as_mut_slice()).cast(),
             #[cfg(not(any(target_arch = "wasm32", miri)))]
-            Storage::Pages { map, offset } => NonNull::from(&mut map[*offset..]).cast(),
+            Storage::Pages { map, offset, .. } => NonNull::from(&mut map[*offset..]).cast(),
         }
     }
 
@@ -64,9 +69,9 @@ impl Storage {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Storage::Lines(lines) => lines.len() * LINE,
-            // Exactly the size asked for, rounded: the slack behind it depends on where the system put the map.
+            // The size asked for, rounded: the slack behind it depends on where the system put the map.
             #[cfg(not(any(target_arch = "wasm32", miri)))]
-            Storage::Pages { map, .. } => map.len() - HUGE_PAGE,
+            Storage::Pages { bytes, .. } => *bytes,
         }
     }
 }
@@ -81,7 +86,7 @@ mod tests {
             let mut storage = Storage::zeroed(bytes);
             let align =
                 if bytes >= HUGE_PAGE && cfg!(not(any(target_arch = "wasm32", miri))) { HUGE_PAGE } else { LINE };
-            assert!(storage.bytes() >= bytes && storage.bytes().is_multiple_of(align), "{bytes}");
+            assert!(storage.bytes() >= bytes && storage.bytes().is_multiple_of(align.min(PAGE)), "{bytes}");
             assert_eq!(storage.start().as_ptr().addr() % align, 0, "{bytes}");
             // SAFETY: `start` is valid for `bytes()` bytes, which `zeroed` initialised, while `storage` lives.
             let all = unsafe { std::slice::from_raw_parts(storage.start().as_ptr(), storage.bytes()) };
