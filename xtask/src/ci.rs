@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_and_the_documentation_begin_with_the_same_example() {
+        let example = |text: &str, fence: &str| {
+            let body = text.split_once(fence).unwrap().1;
+            body.split_once("```").unwrap().0.trim().to_owned()
+        };
+        let library: String = read("crates/ann/src/lib.rs")
+            .lines()
+            .map_while(|l| l.strip_prefix("//!"))
+            .map(|l| format!("{}\n", l.strip_prefix(' ').unwrap_or(l)))
+            .collect();
+        assert_eq!(example(&read("README.md"), "```rust\n"), example(&library, "```\n"));
+    }
+
+    #[test]
     fn every_library_crate_is_checked_without_its_default_features() {
         let mut crates: Vec<String> = fs::read_dir(tidy::root().join("crates"))
             .unwrap()

@@ -2,11 +2,14 @@
 //!
 //! ```
 //! use ann::prelude::*;
-//! let vectors = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]])?;
-//! let index = ann::build(&vectors, Metric::L2)?;
-//! let nearest = index.search(&[0.9, 1.2], 2)?;
-//! assert_eq!(nearest[0].label, 2);
-//! # Ok::<(), ann::Error>(())
+//!
+//! fn main() -> Result<(), ann::Error> {
+//!     let vectors = Matrix::from_rows(&[[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])?;
+//!     let index = ann::build(&vectors, Metric::L2)?;
+//!     let nearest = index.search(&[0.9, 0.1], 2)?;
+//!     assert_eq!(nearest[0].label, 1);
+//!     Ok(())
+//! }
 //! ```
 //!
 //! [`build`] chooses an index for you; a [`Spec`] such as `"HNSW32"` names one. [`Index`] is what both give: it searches,
