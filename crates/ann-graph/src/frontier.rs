@@ -65,6 +65,11 @@ impl Frontier {
         if self.keys.len() < self.capacity { f32::INFINITY } else { self.keys[self.keys.len() - 1].distance() }
     }
 
+    /// How many nodes it keeps.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether the frontier holds as many nodes as it may.
     pub(crate) fn is_full(&self) -> bool {
         self.keys.len() == self.capacity

@@ -138,7 +138,7 @@ impl<S: VectorStore> Hnsw<S> {
         }
         let mut node = 0;
         for layer in self.upper[layer..].iter().rev() {
-            walk.start(layer.rows.len(), 1);
+            walk.start(layer.view(), 1);
             walk.seed(layer.view(), oracle, &All, &[node]);
             walk.run(layer.view(), oracle, &All);
             let nearest = walk.found().next().map_or(node, |n| n.id);
@@ -150,7 +150,7 @@ impl<S: VectorStore> Hnsw<S> {
     /// Walks layer 0 from `node`; if that part of the graph runs dry before `ef` rows are found, from the root too.
     fn walk_base<F: Filter>(&self, oracle: &impl DistanceOracle, filter: &F, node: u32, ef: usize, walk: &mut Walk) {
         let view = GraphView { links: self.base.rows(), rows: None };
-        walk.start(self.base.len(), ef);
+        walk.start(view, ef);
         walk.seed(view, oracle, filter, &[node]);
         walk.run(view, oracle, filter);
         if !walk.frontier.is_full() && !walk.has_met(self.root) {

@@ -75,39 +75,27 @@ pub(crate) struct Base {
     pub(crate) degree: usize,
 }
 
-/// Chooses at most `base.degree` of `candidates` (ascending, no duplicates, without the base) into `kept`, ascending
-/// except for what `keep_pruned` adds. Candidates that are `pinned` are always chosen; there are at most `degree`.
-///
-/// `row` tells the row of a node.
+/// Replaces `kept` by at most `base.degree` of `candidates` (ascending, no duplicates, without the base), ascending
+/// except for what `keep_pruned` adds. `row` tells the row of a node.
 pub(crate) fn select_neighbors<S: VectorStore>(
     store: &S,
     selection: Selection,
     row: impl Fn(u32) -> u32,
     base: Base,
     candidates: &[Neighbor],
-    pinned: impl Fn(u32) -> bool,
     kept: &mut Vec<Neighbor>,
     scratch: &mut SelectScratch<S>,
 ) {
-    let mut pins = candidates.iter().filter(|c| pinned(c.id)).count();
     kept.clear();
     scratch.rows.clear();
     scratch.pruned.clear();
     for &candidate in candidates {
-        let pin = pinned(candidate.id);
-        pins -= usize::from(pin);
-        if kept.len() + pins >= base.degree && !pin {
-            if pins == 0 {
-                break;
-            }
-            continue;
+        if kept.len() >= base.degree {
+            break;
         }
         let candidate_row = row(candidate.id);
-        let keep = pin || {
-            let oracle = store.oracle_at(candidate_row, &mut scratch.oracle);
-            !is_occluded(&oracle, selection.rule, base, candidate, kept, &scratch.rows, &mut scratch.distances)
-        };
-        if keep {
+        let oracle = store.oracle_at(candidate_row, &mut scratch.oracle);
+        if !is_occluded(&oracle, selection.rule, base, candidate, kept, &scratch.rows, &mut scratch.distances) {
             kept.push(candidate);
             scratch.rows.push(candidate_row);
         } else if selection.keep_pruned {

@@ -34,19 +34,25 @@ pub struct Hnsw {
 
 /// HNSW curves, `ef_construction` 200, the sets at full size.
 pub const HNSW: [Hnsw; 9] = [
-    hnswlib("mix128", 16, [0.919, 0.977, 0.997, 0.9997, 1.0, 1.0]),
+    hnswlib("mix128", 16, [0.919, 0.977, 0.997, 0.9997, 1.0, 1.0]).degree(18.66),
     faiss("mix128", [0.915, 0.980, 0.996, 0.9995, 1.0, 1.0], [271.0, 385.0, 587.0, 936.0, 1576.0, 2882.0], 19.05),
     hnswlib("mix128", 32, [0.939, 0.987, 0.999, 0.9999, 1.0, 1.0]),
-    hnswlib("iso64", 16, [0.365, 0.515, 0.693, 0.847, 0.947, 0.987]),
+    hnswlib("iso64", 16, [0.365, 0.515, 0.693, 0.847, 0.947, 0.987]).degree(21.10),
     faiss("iso64", [0.376, 0.536, 0.713, 0.860, 0.950, 0.986], [412.0, 661.0, 1089.0, 1868.0, 3214.0, 5307.0], 22.60),
     hnswlib("iso64", 32, [0.488, 0.666, 0.834, 0.946, 0.990, 0.998]),
-    hnswlib("spec256", 16, [0.496, 0.671, 0.828, 0.933, 0.982, 0.997]),
+    hnswlib("spec256", 16, [0.496, 0.671, 0.828, 0.933, 0.982, 0.997]).degree(23.68),
     faiss("spec256", [0.526, 0.691, 0.842, 0.941, 0.985, 0.997], [424.0, 655.0, 1073.0, 1846.0, 3211.0, 5473.0], 26.49),
     hnswlib("spec256", 32, [0.641, 0.797, 0.918, 0.979, 0.996, 1.0]),
 ];
 
 const fn hnswlib(data: &'static str, m: usize, recall: [f64; 6]) -> Hnsw {
     Hnsw { data, implementation: "hnswlib", m, recall, evaluations: None, mean_degree: None }
+}
+
+impl Hnsw {
+    const fn degree(self, mean_degree: f64) -> Self {
+        Self { mean_degree: Some(mean_degree), ..self }
+    }
 }
 
 const fn faiss(data: &'static str, recall: [f64; 6], evaluations: [f64; 6], mean_degree: f64) -> Hnsw {
@@ -61,7 +67,7 @@ const fn faiss(data: &'static str, recall: [f64; 6], evaluations: [f64; 6], mean
 }
 
 /// What a correct HNSW reaches: for each `ef`, recall from the lowest reference less a tolerance to the highest plus it
-/// (0.015 up to `ef` 20, 0.005 from 80, 0.010 between), and evaluations from 10 % below to 6 % above the reference
+/// (0.015 up to `ef` 20, 0.005 from 80, 0.010 between), and evaluations from 10 % below to 8 % above the reference
 /// where counted.
 /// The spec of the rows is `HNSW{m}`. Empty if there is no reference.
 ///
@@ -80,20 +86,22 @@ pub fn hnsw_expected(data: &str, m: usize) -> Vec<Expected> {
         let recall = widen(references().map(|row| row.recall[i]), tolerance(ef));
         let expected = Expected::within(data, &format!("HNSW{m}"), ef, recall);
         match references().find_map(|row| row.evaluations) {
-            Some(evaluations) => expected.evaluations(0.90 * evaluations[i]..=1.06 * evaluations[i]),
+            Some(evaluations) => expected.evaluations(0.90 * evaluations[i]..=1.08 * evaluations[i]),
             None => expected,
         }
     };
     HNSW_EF.iter().enumerate().map(row).collect()
 }
 
-/// Mean out-degree on layer 0 of a correct HNSW: within 1 of the reference. `None` where it was not counted.
+/// Mean out-degree on layer 0 of a correct HNSW: within 1 of hnswlib 0.8.0, counted in the file it saves. faiss chooses up
+/// to 2M links for a new row on layer 0, the paper and hnswlib M, so its lists are longer. `None` where it was not counted.
 ///
 /// ```
 /// assert!(ann_testkit::acceptance::hnsw_mean_degree("mix128", 16).is_some_and(|range| range.contains(&19.5)));
 /// ```
 pub fn hnsw_mean_degree(data: &str, m: usize) -> Option<RangeInclusive<f64>> {
-    let degree = HNSW.iter().filter(|row| row.data == data && row.m == m).find_map(|row| row.mean_degree)?;
+    let counted = HNSW.iter().filter(|row| row.data == data && row.m == m && row.implementation == "hnswlib");
+    let degree = counted.filter_map(|row| row.mean_degree).next()?;
     Some(degree - 1.0..=degree + 1.0)
 }
 

@@ -18,7 +18,7 @@ use ann_core::{
 };
 
 /// Rows of a round: one for this many that are linked already.
-const LINKED_PER_NEW: usize = 32;
+const LINKED_PER_NEW: usize = 64;
 
 /// Rows per unit of parallel work.
 const CHUNK: usize = 16;
@@ -317,7 +317,7 @@ impl<S: VectorStore> Hnsw<S> {
                 None => self.walk_base(&oracle, &All, node, ef, walk),
                 Some(above) => {
                     let view = self.upper[above].view();
-                    walk.start(view.links.len(), ef);
+                    walk.start(view, ef);
                     walk.seed(view, &oracle, &All, &[node]);
                     walk.run(view, &oracle, &All);
                 }
@@ -331,7 +331,7 @@ impl<S: VectorStore> Hnsw<S> {
                 node = self.upper[above].below[nearest.id as usize];
             }
             let row_of = |node| self.row_of(layer, node);
-            select_neighbors(&self.store, self.selection(), row_of, base, candidates, |_| false, chosen, select);
+            select_neighbors(&self.store, self.selection(), row_of, base, candidates, chosen, select);
             plan.push(chosen.clone());
         }
         plan
@@ -412,23 +412,34 @@ impl<S: VectorStore> Hnsw<S> {
         candidates.clear();
         candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
         candidates.extend(group.iter().map(|b| b.source));
-        // Children keep their link, old ones first. Most of the list stays free to choose, since a few rows are the
-        // nearest of very many and must lead to each other; more children stay if the choice leaves room.
-        let mut pins = Vec::new();
+        let mut children = Vec::new();
         if layer == 0 {
-            pins.extend(candidates.iter().map(|n| n.id).filter(|&child| self.parents[child as usize] == target));
+            let is_child = |&child: &u32| self.parents[child as usize] == target;
+            children.extend(candidates.iter().map(|n| n.id).filter(is_child));
         }
-        let others = pins.split_off(most_pinned(degree).min(pins.len()));
         candidates.sort_unstable();
         let base = Base { itself: oracle.distance(row), degree };
         let row_of = |node| self.row_of(layer, node);
-        let pinned = |node| pins.contains(&node);
-        select_neighbors(&self.store, self.selection(), row_of, base, candidates, pinned, chosen, select);
+        select_neighbors(&self.store, self.selection(), row_of, base, candidates, chosen, select);
+        let start = out.ids.len();
         out.ids.extend(chosen.iter().map(|n| n.id));
-        let not_chosen = others.into_iter().filter(|&child| chosen.iter().all(|n| n.id != child));
-        for (i, child) in not_chosen.enumerate() {
-            let stays = chosen.len() + i < degree;
-            if stays { out.ids.push(child) } else { out.orphans.push(child) }
+        // Children that were not chosen stay where there is room, old ones first. In a full list a few push others out;
+        // most of it is left to the choice, since a few rows are the nearest of very many and must lead to each other.
+        let mut pinned = children.iter().filter(|&child| out.ids[start..].contains(child)).count();
+        for &child in &children {
+            if out.ids[start..].contains(&child) {
+                continue;
+            }
+            let replaced = out.ids[start..].iter().rposition(|id| !children.contains(id));
+            match replaced {
+                _ if out.ids.len() - start < degree => out.ids.push(child),
+                Some(replaced) if pinned < most_pinned(degree) => out.ids[start + replaced] = child,
+                _ => {
+                    out.orphans.push(child);
+                    continue;
+                }
+            }
+            pinned += 1;
         }
         out.lists.push((target, out.ids.len()));
     }
