@@ -307,7 +307,7 @@ impl<S: VectorStore> Hnsw<S> {
     fn plan(&self, row: u32, scratch: &mut Scratch<S>) -> Plan {
         let Scratch { walk, oracle, select, candidates, chosen, ids, distances } = scratch;
         let oracle = self.store.oracle_at(row, oracle);
-        let base = Base { itself: oracle.distance(row), degree: self.params.m };
+        let itself = oracle.distance(row);
         let top = self.params.level(row).min(self.upper.len());
         let mut node = self.descend(&oracle, top, walk);
         let mut plan = Vec::with_capacity(top + 1);
@@ -331,6 +331,7 @@ impl<S: VectorStore> Hnsw<S> {
                 node = self.upper[above].below[nearest.id as usize];
             }
             let row_of = |node| self.row_of(layer, node);
+            let base = Base { itself, degree: self.params.m.min(self.graph(layer).max_degree()) };
             select_neighbors(&self.store, self.selection(), row_of, base, candidates, chosen, select);
             plan.push(chosen.clone());
         }

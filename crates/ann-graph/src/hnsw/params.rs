@@ -16,7 +16,8 @@ pub struct HnswParams {
     /// `M`: links made per inserted row, and most links per node above layer 0. 2 to 512; 16 suits most data, 32 to 64
     /// data of high intrinsic dimension.
     pub m: usize,
-    /// `M_max0`: most links per node on layer 0; `2 * m` if `None`. At least `m`, at most 1024.
+    /// `M_max0`: most links per node on layer 0; `2 * m` if `None`. 2 to 1024; below `m`
+    /// fewer than `m` links are made there.
     pub m0: Option<usize>,
     /// Candidates considered per inserted row, at least 1. Higher builds slower and searches better.
     pub ef_construction: usize,
@@ -81,7 +82,7 @@ impl HnswParams {
     /// [`ParamError`] that names the first that is not.
     pub fn check(&self) -> Result<(), ParamError> {
         ParamError::unless((2..=512).contains(&self.m), "m", self.m, "between 2 and 512")?;
-        ParamError::unless((self.m..=1024).contains(&self.m0()), "m0", self.m0(), "between m and 1024")?;
+        ParamError::unless((2..=1024).contains(&self.m0()), "m0", self.m0(), "between 2 and 1024")?;
         ParamError::unless(self.ef_construction >= 1, "ef_construction", self.ef_construction, "at least 1")?;
         let scale = self.level_scale;
         ParamError::unless(scale > 0.0 && scale <= 4.0, "level_scale", scale, "above 0 and at most 4")?;
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_parameter_out_of_range_is_named() {
-        let error = HnswParams { m0: Some(8), ..HnswParams::default() }.check().unwrap_err();
-        assert_eq!(error.to_string(), "m0 is 8, must be between m and 1024");
+        let error = HnswParams { m0: Some(1), ..HnswParams::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "m0 is 1, must be between 2 and 1024");
     }
 }

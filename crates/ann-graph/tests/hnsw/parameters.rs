@@ -125,8 +125,8 @@ fn parameters_out_of_range_are_named() {
     let cases = [
         (builder().m(1), "m is 1, must be between 2 and 512"),
         (builder().m(513), "m is 513, must be between 2 and 512"),
-        (builder().m0(7), "m0 is 7, must be between m and 1024"),
-        (builder().m0(1025), "m0 is 1025, must be between m and 1024"),
+        (builder().m0(1), "m0 is 1, must be between 2 and 1024"),
+        (builder().m0(1025), "m0 is 1025, must be between 2 and 1024"),
         (builder().ef_construction(0), "ef_construction is 0, must be at least 1"),
         (builder().level_scale(0.0), "level_scale is 0, must be above 0 and at most 4"),
         (builder().level_scale(f64::NAN), "level_scale is NaN, must be above 0 and at most 4"),

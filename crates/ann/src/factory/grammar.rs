@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use ann_core::Metric;
 
-use super::spec::{DEFAULT_M, M, MAX_M0, Spec, Structure};
+use super::spec::{DEFAULT_M, M, M0, Spec, Structure};
 
 /// The words that structures begin with.
 const STRUCTURES: [&str; 2] = ["Flat", "HNSW"];
@@ -114,7 +114,7 @@ impl<'a> Cursor<'a> {
         if self.eat_tight('_') {
             next = self.flat("`Flat`")?;
         } else if self.eat(',') {
-            m0 = self.number("M0", m..=MAX_M0)?;
+            m0 = self.number("M0", M0)?;
             if m0.is_none() {
                 next = self.flat("M0 or `Flat`")?;
             } else if self.eat_tight('_') || self.eat(',') {
@@ -298,6 +298,7 @@ mod tests {
             ("HNSW_flat", "HNSW16"),
             ("HNSW16,32", "HNSW16,32"),
             ("HNSW16,16", "HNSW16,16"),
+            ("HNSW32,16", "HNSW32,16"),
             ("HNSW,48", "HNSW16,48"),
             ("HNSW16,32,Flat", "HNSW16,32"),
             ("HNSW16,32_Flat@ip", "HNSW16,32@ip"),
@@ -335,13 +336,13 @@ mod tests {
             ("HNSW1", 5, "M from 2 to 512", "1", None),
             ("HNSW513,Flat", 5, "M from 2 to 512", "513", None),
             ("HNSW99999999999999999999999999", 5, "M from 2 to 512", "99999999999999999999999999", None),
-            ("HNSW16.5", 7, tail, ".5", None),
+            ("HNSW16.5", 7, tail, ".5", Some("HNSW16,5")),
             ("HNSW16;32", 7, tail, ";32", Some("HNSW16,32")),
             ("HNSW16 32", 8, tail, "32", Some("HNSW16,32")),
             ("HNSW16:cosine", 7, tail, ":cosine", Some("HNSW16@cosine")),
             ("HNSW16 _Flat", 8, tail, "_Flat", Some("HNSW16,Flat")),
-            ("HNSW16,8", 8, "M0 from 16 to 1024", "8", None),
-            ("HNSW16,1025", 8, "M0 from 16 to 1024", "1025", None),
+            ("HNSW16,1", 8, "M0 from 2 to 1024", "1", None),
+            ("HNSW16,1025", 8, "M0 from 2 to 1024", "1025", None),
             ("HNSW16,", 8, "M0 or `Flat`", "", None),
             ("HNSW16,  ", 8, "M0 or `Flat`", "", None),
             ("HNSW16,,32", 8, "M0 or `Flat`", ",", None),
@@ -349,7 +350,6 @@ mod tests {
             ("HNSW16,cosine", 8, "M0 or `Flat`", "cosine", Some("HNSW16@cosine")),
             ("HNSW16,cosin", 8, "M0 or `Flat`", "cosin", Some("HNSW16@cosine")),
             ("HNSW16,Falt@l2", 8, "M0 or `Flat`", "Falt", Some("HNSW16,Flat@l2")),
-            ("HNSW32,16+PQ8", 8, "M0 from 32 to 1024", "16+PQ8", None),
             ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
             ("HNSW16_32", 8, "`Flat`", "32", Some("HNSW16,32")),
             ("HNSW16,32,", 11, "`Flat`", "", None),

@@ -16,8 +16,8 @@ use ann_core::Metric;
 pub(super) const DEFAULT_M: usize = 16;
 /// Links per point. One link makes no graph (its levels would never end); beyond 512 the rows themselves are shorter.
 pub(super) const M: RangeInclusive<usize> = 2..=512;
-/// The most links of a point on layer 0; the least is M.
-pub(super) const MAX_M0: usize = 1024;
+/// The most links of a point on layer 0. It may be less than M: vicinity writes its bound for all layers there.
+pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 
 /// An index by name: what to build, and for which metric.
 ///
@@ -30,7 +30,7 @@ pub(super) const MAX_M0: usize = 1024;
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
 /// Letters may be in either case. Blanks may stand at both ends and around `,` and `@`, nowhere else. M is 2 to 512,
-/// the links on layer 0 are M to 1024. [`Display`](fmt::Display) writes the shortest of the forms in the case above,
+/// the links on layer 0 are 2 to 1024. [`Display`](fmt::Display) writes the shortest of the forms in the case above,
 /// and what it writes is read back as an equal value, provided the numbers are in range.
 ///
 /// ```
@@ -72,7 +72,7 @@ pub enum Structure {
     Hnsw {
         /// Links chosen for a new point on each layer, 2 to 512.
         m: usize,
-        /// The most links of a point on layer 0, `m` to 1024; `None` is `2 * m`.
+        /// The most links of a point on layer 0, 2 to 1024; `None` is `2 * m`.
         m0: Option<usize>,
     },
 }
@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn structures() -> impl Strategy<Value = Structure> {
-        let hnsw = M.prop_flat_map(|m| (Just(m), prop::option::of(m..=MAX_M0)));
+        let hnsw = M.prop_flat_map(|m| (Just(m), prop::option::of(M0)));
         prop_oneof![Just(Structure::Flat), hnsw.prop_map(|(m, m0)| Structure::Hnsw { m, m0 })]
     }
 
