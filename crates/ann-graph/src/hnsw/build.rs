@@ -17,11 +17,12 @@ use ann_core::{
     VectorStore, split_mix,
 };
 
-/// Rows of a round: one for this many that are linked already.
-const LINKED_PER_NEW: usize = 64;
+/// Rows of a round: one for this many that are linked already. Rows of a round do not see each other: with 64 a graph of
+/// 300,000 SIFT rows needs 1.5 % more distances for a recall of 0.99.
+const LINKED_PER_NEW: usize = 512;
 
-/// Rows per unit of parallel work.
-const CHUNK: usize = 16;
+/// Rows per unit of parallel work, few because rounds are small.
+const CHUNK: usize = 4;
 
 /// Keeps the order of insertion apart from the levels, which are drawn from the same seed.
 const ORDER_STREAM: u64 = 0x6F72_6465_7221;
