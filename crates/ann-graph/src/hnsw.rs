@@ -9,11 +9,13 @@
 //! Memory beyond the rows: `4 * m0 + 4` bytes per row and about `4 * (m + 2) / (m - 1)` for the upper layers.
 
 mod build;
+mod builder;
 mod params;
+mod parents;
 #[cfg(feature = "persist")]
 mod persist;
 
-pub use build::{BuildError, HnswBuilder};
+pub use builder::{BuildError, HnswBuilder};
 pub use params::{HnswParams, HnswSearch, ParamError};
 
 use crate::FlatGraph;
@@ -138,9 +140,7 @@ impl<S: VectorStore> Hnsw<S> {
         }
         let mut node = 0;
         for layer in self.upper[layer..].iter().rev() {
-            walk.start(layer.view(), 1);
-            walk.seed(layer.view(), oracle, &All, &[node]);
-            walk.run(layer.view(), oracle, &All);
+            walk.search(layer.view(), oracle, &All, node, 1);
             let nearest = walk.found().next().map_or(node, |n| n.id);
             node = layer.below[nearest as usize];
         }
@@ -150,12 +150,9 @@ impl<S: VectorStore> Hnsw<S> {
     /// Walks layer 0 from `node`; if that part of the graph runs dry before `ef` rows are found, from the root too.
     fn walk_base<F: Filter>(&self, oracle: &impl DistanceOracle, filter: &F, node: u32, ef: usize, walk: &mut Walk) {
         let view = GraphView { links: self.base.rows(), rows: None };
-        walk.start(view, ef);
-        walk.seed(view, oracle, filter, &[node]);
-        walk.run(view, oracle, filter);
-        if !walk.frontier.is_full() && !walk.has_met(self.root) {
-            walk.seed(view, oracle, filter, &[self.root]);
-            walk.run(view, oracle, filter);
+        walk.search(view, oracle, filter, node, ef);
+        if !walk.frontier.is_full() {
+            walk.go_on(view, oracle, filter, self.root);
         }
     }
 }

@@ -48,16 +48,41 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts a walk over a graph that keeps the `ef` best.
-    pub(crate) fn start(&mut self, graph: GraphView<'_>, ef: usize) {
-        let (len, max_degree) = (graph.links.len(), graph.links.dim());
-        self.visited.reset(len);
+    /// Finds the `ef` nearest nodes, starting from `node`.
+    pub(crate) fn search<F: Filter>(
+        &mut self,
+        graph: GraphView<'_>,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        node: u32,
+        ef: usize,
+    ) {
+        self.visited.reset(graph.links.len());
         self.frontier.reset(ef);
         self.open.clear();
         // The most that a hop can meet, so that no later hop allocates.
-        let block = BEAM * max_degree;
+        let block = BEAM * graph.links.dim();
         self.nodes.reserve(block.saturating_sub(self.nodes.len()));
         self.distances.reserve(block.saturating_sub(self.distances.len()));
+        if graph.rows.is_some() {
+            self.rows.reserve(block.saturating_sub(self.rows.len()));
+        }
+        self.go_on(graph, oracle, filter, node);
+    }
+
+    /// Goes on with the same search from another node, if it has not been met.
+    pub(crate) fn go_on<F: Filter>(
+        &mut self,
+        graph: GraphView<'_>,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        node: u32,
+    ) {
+        self.nodes.clear();
+        self.rows.clear();
+        self.meet(graph, oracle, &[node]);
+        self.score(graph, oracle, filter);
+        self.run(graph, oracle, filter);
     }
 
     /// The nodes found, nearest first.
@@ -65,27 +90,8 @@ impl Walk {
         self.frontier.neighbors()
     }
 
-    /// Whether the walk has met `node`.
-    pub(crate) fn has_met(&self, node: u32) -> bool {
-        self.visited.contains(node)
-    }
-
-    /// Meets `seeds` that were not met before: they take part as if an expanded node had named them.
-    pub(crate) fn seed<F: Filter>(
-        &mut self,
-        graph: GraphView<'_>,
-        oracle: &impl DistanceOracle,
-        filter: &F,
-        seeds: &[u32],
-    ) {
-        self.nodes.clear();
-        self.rows.clear();
-        self.meet(graph, oracle, seeds);
-        self.score(graph, oracle, filter);
-    }
-
     /// Expands until the frontier is spent.
-    pub(crate) fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
+    fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
         let beam = (1 + self.frontier.capacity() / EF_PER_BEAM).min(BEAM);
         while let Some(node) = self.next::<F>() {
             self.nodes.clear();

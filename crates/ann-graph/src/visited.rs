@@ -30,11 +30,6 @@ impl Visited {
         *mark = self.epoch;
         new
     }
-
-    /// Whether `node` has been added.
-    pub(crate) fn contains(&self, node: u32) -> bool {
-        self.marks[node as usize] == self.epoch
-    }
 }
 
 #[cfg(test)]
@@ -46,7 +41,6 @@ mod tests {
         let mut visited = Visited::default();
         for search in 0..1000u32 {
             visited.reset(8);
-            assert!(!visited.contains(search % 8));
             assert!(visited.insert(search % 8));
             assert!(!visited.insert(search % 8));
         }

@@ -5,13 +5,13 @@
 //! overflows chooses anew, in parallel again. Nothing is locked and nothing depends on threads. (ParlayANN: Manohar et
 //! al., PPoPP 2024.) A single insertion is a round of one.
 
-use super::{Hnsw, HnswParams, Layer, ParamError};
+use super::parents::most_pinned;
+use super::{BuildError, Hnsw, Layer};
+use crate::FlatGraph;
 use crate::adjacency::NONE;
 use crate::frontier::Key;
 use crate::search::Walk;
 use crate::select::{Base, SelectScratch, Selection, select_neighbors};
-use crate::{FlatGraph, OcclusionRule};
-use ann_core::simd::Buffer;
 use ann_core::{
     All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError,
     VectorStore, split_mix,
@@ -26,138 +26,6 @@ const CHUNK: usize = 4;
 
 /// Keeps the order of insertion apart from the levels, which are drawn from the same seed.
 const ORDER_STREAM: u64 = 0x6F72_6465_7221;
-
-/// Why a build failed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A parameter is outside its range.
-    #[error(transparent)]
-    Param(#[from] ParamError),
-    /// A row does not belong in the store.
-    #[error(transparent)]
-    Row(#[from] RowError),
-    /// The caller asked to stop.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-}
-
-/// Sets the parameters of an [`Hnsw`] index one by one, then builds it.
-///
-/// ```
-/// use ann_core::{FlatStore, Matrix, Metric, Par};
-/// use ann_graph::Hnsw;
-/// let rows = Matrix::new((0..64).map(|x| x as f32).collect(), 2)?;
-/// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
-/// let hnsw = Hnsw::builder().m(8).ef_construction(100).seed(7).par(Par::Serial).build(store)?;
-/// assert_eq!(hnsw.base().len(), 32);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HnswBuilder<'a> {
-    params: HnswParams,
-    par: Par,
-    monitor: Monitor<'a>,
-}
-
-impl<'a> HnswBuilder<'a> {
-    /// All parameters at once.
-    pub fn params(mut self, params: HnswParams) -> Self {
-        self.params = params;
-        self
-    }
-
-    /// [`HnswParams::m`].
-    pub fn m(mut self, m: usize) -> Self {
-        self.params.m = m;
-        self
-    }
-
-    /// [`HnswParams::m0`].
-    pub fn m0(mut self, m0: usize) -> Self {
-        self.params.m0 = Some(m0);
-        self
-    }
-
-    /// [`HnswParams::ef_construction`].
-    pub fn ef_construction(mut self, ef_construction: usize) -> Self {
-        self.params.ef_construction = ef_construction;
-        self
-    }
-
-    /// [`HnswParams::level_scale`].
-    pub fn level_scale(mut self, level_scale: f64) -> Self {
-        self.params.level_scale = level_scale;
-        self
-    }
-
-    /// [`HnswParams::max_layers`].
-    pub fn max_layers(mut self, max_layers: usize) -> Self {
-        self.params.max_layers = max_layers;
-        self
-    }
-
-    /// [`HnswParams::extend_candidates`].
-    pub fn extend_candidates(mut self, extend_candidates: bool) -> Self {
-        self.params.extend_candidates = extend_candidates;
-        self
-    }
-
-    /// [`HnswParams::keep_pruned`].
-    pub fn keep_pruned(mut self, keep_pruned: bool) -> Self {
-        self.params.keep_pruned = keep_pruned;
-        self
-    }
-
-    /// [`HnswParams::rule`].
-    pub fn rule(mut self, rule: OcclusionRule) -> Self {
-        self.params.rule = rule;
-        self
-    }
-
-    /// [`HnswParams::seed`].
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.params.seed = seed;
-        self
-    }
-
-    /// On which threads to build; the result is the same on any.
-    pub fn par(mut self, par: Par) -> Self {
-        self.par = par;
-        self
-    }
-
-    /// Whom to tell of progress, and who may cancel.
-    pub fn monitor(mut self, monitor: Monitor<'a>) -> Self {
-        self.monitor = monitor;
-        self
-    }
-
-    /// Links all rows of `store`.
-    ///
-    /// # Errors
-    /// [`BuildError`] if a parameter is outside its range or the build was cancelled.
-    pub fn build<S: VectorStore>(self, store: S) -> Result<Hnsw<S>, BuildError> {
-        self.params.check()?;
-        let mut hnsw = Hnsw {
-            params: self.params,
-            store,
-            base: FlatGraph::new(self.params.m0()),
-            parents: Buffer::new(),
-            root: 0,
-            upper: Vec::new(),
-        };
-        self.par.install(|par| hnsw.link_new_rows(par, self.monitor))?;
-        Ok(hnsw)
-    }
-}
-
-impl Hnsw<()> {
-    /// Starts with the default parameters.
-    pub fn builder<'a>() -> HnswBuilder<'a> {
-        HnswBuilder::default()
-    }
-}
 
 impl<S: PushVector> Hnsw<S> {
     /// Inserts one row and returns its id. Cost: about one search with `ef = ef_construction`.
@@ -219,7 +87,14 @@ struct Scratch<S: VectorStore> {
     select: SelectScratch<S>,
     candidates: Vec<Neighbor>,
     chosen: Vec<Neighbor>,
-    ids: Vec<u32>,
+    block: Block,
+}
+
+/// Nodes of one layer, their rows, and the distances of these.
+#[derive(Default)]
+struct Block {
+    nodes: Vec<u32>,
+    rows: Vec<u32>,
     distances: Vec<f32>,
 }
 
@@ -231,8 +106,7 @@ impl<S: VectorStore> Default for Scratch<S> {
             select: SelectScratch::default(),
             candidates: Vec::new(),
             chosen: Vec::new(),
-            ids: Vec::new(),
-            distances: Vec::new(),
+            block: Block::default(),
         }
     }
 }
@@ -242,7 +116,7 @@ type Plan = Vec<Vec<Neighbor>>;
 
 impl<S: VectorStore> Hnsw<S> {
     /// Links the rows that the store has and the graph has not.
-    fn link_new_rows(&mut self, par: Par, monitor: Monitor<'_>) -> Result<(), Cancelled> {
+    pub(super) fn link_new_rows(&mut self, par: Par, monitor: Monitor<'_>) -> Result<(), Cancelled> {
         let (first, len) = (self.base.len(), self.store.len());
         let mut order: Vec<u32> = (first as u32..len as u32).collect();
         order.sort_unstable_by_key(|&row| (split_mix(self.params.seed ^ ORDER_STREAM, u64::from(row)), row));
@@ -306,7 +180,7 @@ impl<S: VectorStore> Hnsw<S> {
 
     /// Finds the neighbours of a new row on the layers that exist, in the graph as it is.
     fn plan(&self, row: u32, scratch: &mut Scratch<S>) -> Plan {
-        let Scratch { walk, oracle, select, candidates, chosen, ids, distances } = scratch;
+        let Scratch { walk, oracle, select, candidates, chosen, block } = scratch;
         let oracle = self.store.oracle_at(row, oracle);
         let itself = oracle.distance(row);
         let top = self.params.level(row).min(self.upper.len());
@@ -316,17 +190,12 @@ impl<S: VectorStore> Hnsw<S> {
             let ef = self.params.ef_construction.max(self.params.m);
             match layer.checked_sub(1) {
                 None => self.walk_base(&oracle, &All, node, ef, walk),
-                Some(above) => {
-                    let view = self.upper[above].view();
-                    walk.start(view, ef);
-                    walk.seed(view, &oracle, &All, &[node]);
-                    walk.run(view, &oracle, &All);
-                }
+                Some(above) => walk.search(self.upper[above].view(), &oracle, &All, node, ef),
             }
             candidates.clear();
             candidates.extend(walk.found());
             if self.params.extend_candidates {
-                self.extend_candidates(layer, &oracle, candidates, ids, distances);
+                self.extend_candidates(layer, &oracle, candidates, block);
             }
             if let (Some(above), Some(nearest)) = (layer.checked_sub(1), candidates.first()) {
                 node = self.upper[above].below[nearest.id as usize];
@@ -345,20 +214,31 @@ impl<S: VectorStore> Hnsw<S> {
         layer: usize,
         oracle: &impl DistanceOracle,
         candidates: &mut Vec<Neighbor>,
-        ids: &mut Vec<u32>,
-        distances: &mut Vec<f32>,
+        block: &mut Block,
     ) {
-        let graph = self.graph(layer);
-        ids.clear();
-        ids.extend(candidates.iter().flat_map(|candidate| graph.neighbors(candidate.id)));
-        ids.sort_unstable();
-        ids.dedup();
-        ids.retain(|&node| candidates.iter().all(|candidate| candidate.id != node));
-        let rows: Vec<u32> = ids.iter().map(|&node| self.row_of(layer, node)).collect();
-        distances.resize(ids.len(), 0.0);
-        oracle.distances(&rows, distances);
-        candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
+        let (graph, nodes) = (self.graph(layer), &mut block.nodes);
+        nodes.clear();
+        nodes.extend(candidates.iter().flat_map(|candidate| graph.neighbors(candidate.id)));
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes.retain(|&node| candidates.iter().all(|candidate| candidate.id != node));
+        candidates.extend(self.measure(layer, oracle, block));
         candidates.sort_unstable();
+    }
+
+    /// The nodes of `block` with their distances.
+    fn measure<'b>(
+        &self,
+        layer: usize,
+        oracle: &impl DistanceOracle,
+        block: &'b mut Block,
+    ) -> impl Iterator<Item = Neighbor> + 'b {
+        let Block { nodes, rows, distances } = block;
+        rows.clear();
+        rows.extend(nodes.iter().map(|&node| self.row_of(layer, node)));
+        distances.resize(rows.len(), 0.0);
+        oracle.distances(rows, distances);
+        nodes.iter().zip(distances).map(|(&node, &mut distance)| Neighbor::new(node, distance))
     }
 
     /// Writes the links of new nodes on one layer, and the links back.
@@ -396,23 +276,20 @@ impl<S: VectorStore> Hnsw<S> {
 
     /// The new list of a target that new nodes link to.
     fn relink(&self, layer: usize, group: &[BackLink], scratch: &mut Scratch<S>, out: &mut Relinked) {
-        let Scratch { oracle, select, candidates, chosen, ids, distances, .. } = scratch;
+        let Scratch { oracle, select, candidates, chosen, block, .. } = scratch;
         let (graph, target) = (self.graph(layer), group[0].target);
-        ids.clear();
-        ids.extend(graph.neighbors(target));
+        block.nodes.clear();
+        block.nodes.extend(graph.neighbors(target));
         let degree = graph.max_degree();
-        if ids.len() + group.len() <= degree {
-            out.ids.extend(ids.iter().copied().chain(group.iter().map(|b| b.source.id)));
+        if block.nodes.len() + group.len() <= degree {
+            out.ids.extend(block.nodes.iter().copied().chain(group.iter().map(|b| b.source.id)));
             out.lists.push((target, out.ids.len()));
             return;
         }
         let row = self.row_of(layer, target);
         let oracle = self.store.oracle_at(row, oracle);
-        let rows: Vec<u32> = ids.iter().map(|&node| self.row_of(layer, node)).collect();
-        distances.resize(ids.len(), 0.0);
-        oracle.distances(&rows, distances);
         candidates.clear();
-        candidates.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
+        candidates.extend(self.measure(layer, &oracle, block));
         candidates.extend(group.iter().map(|b| b.source));
         let mut children = Vec::new();
         if layer == 0 {
@@ -446,50 +323,6 @@ impl<S: VectorStore> Hnsw<S> {
         out.lists.push((target, out.ids.len()));
     }
 
-    /// Finds a parent for a row whose parent has no room for it: a neighbour that links to it or can, else a descendant
-    /// of the former parent.
-    fn adopt(&mut self, row: u32) {
-        let near: Vec<u32> = self.base.neighbors(row).filter(|&node| !self.descends(node, row)).collect();
-        let links = |node: &&u32| self.base.neighbors(**node).any(|id| id == row);
-        if let Some(&parent) = near.iter().find(links) {
-            self.parents.as_mut_slice()[row as usize] = parent;
-            return;
-        }
-        let has_room = |node: &&u32| self.base.neighbors(**node).count() < self.base.max_degree();
-        let mut parent = near.iter().find(has_room).copied().unwrap_or(self.parents[row as usize]);
-        for depth in 0.. {
-            let is_child = |node: u32| self.parents[node as usize] == parent;
-            let mut list: Vec<u32> = self.base.neighbors(parent).collect();
-            if list.contains(&row) {
-                break;
-            }
-            let degree = self.base.max_degree();
-            let children: Vec<u32> = list.iter().copied().filter(|&node| is_child(node)).collect();
-            if list.len() < degree {
-                list.push(row);
-            } else if children.len() < most_pinned(degree)
-                && let Some(replaced) = list.iter().rposition(|&node| !is_child(node))
-            {
-                list[replaced] = row;
-            } else {
-                let draw = split_mix(self.params.seed ^ u64::from(row), depth);
-                parent = children[draw as usize % children.len()];
-                continue;
-            }
-            self.base.set(parent, &list);
-            break;
-        }
-        self.parents.as_mut_slice()[row as usize] = parent;
-    }
-
-    /// Whether `row` is `ancestor` or following parents from it leads there.
-    fn descends(&self, mut row: u32, ancestor: u32) -> bool {
-        while row != ancestor && row != self.root {
-            row = self.parents[row as usize];
-        }
-        row == ancestor
-    }
-
     fn selection(&self) -> Selection {
         Selection { rule: self.params.rule, keep_pruned: self.params.keep_pruned }
     }
@@ -518,11 +351,6 @@ impl Layer {
         self.below.push(below);
         self.rows.len() as u32 - 1
     }
-}
-
-/// Most children that keep their place in a list of `degree` whatever else there is to choose.
-fn most_pinned(degree: usize) -> usize {
-    (degree / 4).max(1)
 }
 
 /// New lists of targets, one after another.
