@@ -7,7 +7,10 @@
 //! A query that the element type holds exactly is compared in integers where the type is an integer, with the same
 //! result on every instruction set; any other query is compared in `f32`.
 
-use crate::{DistanceOracle, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore, check_finite};
+use crate::{
+    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore,
+    check_finite,
+};
 use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
 
 /// Rows of numbers under one of the metrics `L2`, `InnerProduct`, `Cosine`, `L1`.
@@ -218,12 +221,11 @@ impl<T: Scalar> FlatStore<T> {
     /// of a stored row.
     pub fn prepare(&self, query: &[f32], out: &mut Vec<f32>) {
         out.clear();
-        out.extend_from_slice(query);
-        out.resize(self.stride, 0.0);
-        if self.metric == Metric::Cosine {
-            let scale = inverse_norm(query);
-            out.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+        match self.metric {
+            Metric::Cosine => out.extend(normalised(query)),
+            _ => out.extend_from_slice(query),
         }
+        out.resize(self.stride, 0.0);
     }
 
     /// Turns what the kernel gave for rows `ids` into distances.
@@ -248,13 +250,14 @@ impl<T: Scalar> FlatStore<T> {
         &self.rows[id as usize * self.stride..][..self.stride]
     }
 
-    fn keeps_norms(&self) -> bool {
-        self.metric == Metric::Cosine && !self.normalises()
-    }
-
     /// Only `f32` can hold a normalised row without loss worth mentioning.
     fn normalises(&self) -> bool {
-        T::KIND == crate::ElementKind::F32
+        self.metric == Metric::Cosine && T::KIND == ElementKind::F32
+    }
+
+    /// Other rows are kept as they come, with their norms beside them.
+    fn keeps_norms(&self) -> bool {
+        self.metric == Metric::Cosine && !self.normalises()
     }
 }
 
@@ -283,6 +286,12 @@ fn padded<T>(dim: usize) -> usize {
 fn inverse_norm(vector: &[f32]) -> f64 {
     let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if norm > 0.0 { 1.0 / norm } else { 0.0 }
+}
+
+/// `vector` scaled to norm 1, in f64 until the last step.
+fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    let scale = inverse_norm(vector);
+    vector.iter().map(move |&x| (f64::from(x) * scale) as f32)
 }
 
 /// Rounding may carry the product of unit vectors past ±1.
@@ -356,7 +365,7 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
     }
 
     fn oracle<'a>(&'a self, query: &'a [f32], scratch: &'a mut FlatScratch<T>) -> FlatOracle<'a, T> {
-        if let Some(kernel) = self.kernels.same.filter(|_| T::KIND != crate::ElementKind::F32) {
+        if let Some(kernel) = self.kernels.same.filter(|_| T::KIND != ElementKind::F32) {
             scratch.same.clear();
             scratch.same.extend(query.iter().map_while(|&x| T::exact(x)));
             if scratch.same.len() == query.len() {
@@ -401,12 +410,10 @@ impl<T: Scalar> PushVector for FlatStore<T> {
         }
         let start = self.rows.len();
         self.rows.resize(start + self.stride, T::zeroed());
-        let scale = if self.metric == Metric::Cosine { inverse_norm(vector) } else { 1.0 };
+        let normalises = self.normalises();
         let row = &mut self.rows.as_mut_slice()[start..][..self.dim];
-        if self.metric == Metric::Cosine && T::KIND == crate::ElementKind::F32 {
-            for (to, &x) in row.iter_mut().zip(vector) {
-                *to = T::nearest((f64::from(x) * scale) as f32);
-            }
+        if normalises {
+            row.iter_mut().zip(normalised(vector)).for_each(|(to, x)| *to = T::nearest(x));
         } else {
             for (column, (to, &value)) in row.iter_mut().zip(vector).enumerate() {
                 let Some(exact) = T::exact(value) else {
@@ -417,7 +424,7 @@ impl<T: Scalar> PushVector for FlatStore<T> {
             }
         }
         if self.keeps_norms() {
-            self.inverse_norms.push(scale as f32);
+            self.inverse_norms.push(inverse_norm(vector) as f32);
         }
         self.len += 1;
         Ok(self.len as u32 - 1)
