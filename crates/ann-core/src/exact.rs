@@ -87,7 +87,7 @@ impl<S: VectorStore> Exact<S> {
         let pool = ScratchPool::<Block>::default();
         Ok(in_blocks(queries.len(), par, &pool, |block, range, batch: &mut Batch| {
             let queries: Vec<&S::Vector> = range.map(query).collect();
-            let stats = SearchStats { hops: 0, evaluations: self.accepted(filter).count() as u64 };
+            let stats = SearchStats { evaluations: self.accepted(filter).count() as u64, ..SearchStats::default() };
             self.scan(&queries, k, filter, block, |_, found| batch.push_with(found, stats));
         }))
     }
@@ -184,7 +184,7 @@ impl<T: Scalar> Exact<FlatStore<T>> {
         self.check_all(queries.rows())?;
         let pool = ScratchPool::<TileScratch>::default();
         Ok(in_blocks(queries.len(), par, &pool, |scratch, range, batch: &mut Batch| {
-            let stats = SearchStats { hops: 0, evaluations: self.accepted(filter).count() as u64 };
+            let stats = SearchStats { evaluations: self.accepted(filter).count() as u64, ..SearchStats::default() };
             self.search_block(queries.slice(range), k, filter, scratch, |_, found| batch.push_with(found, stats));
         }))
     }
@@ -344,7 +344,7 @@ impl Block {
     }
 
     fn offer(&mut self, oracle: &impl DistanceOracle, top: &mut TopK) {
-        oracle.distances(&self.ids, &mut self.distances);
+        oracle.exact(&self.ids, &mut self.distances);
         offer_all(&self.distances, top, |i| self.ids[i]);
     }
 }

@@ -289,13 +289,14 @@ fn inverse_norm(vector: &[f32]) -> f64 {
 }
 
 /// `vector` scaled to norm 1, in f64 until the last step.
-fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
+pub(crate) fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let scale = inverse_norm(vector);
     vector.iter().map(move |&x| (f64::from(x) * scale) as f32)
 }
 
 /// Rounding may carry the product of unit vectors past ±1.
-fn unit_distance(product: f32) -> f32 {
+#[inline]
+pub(crate) fn unit_distance(product: f32) -> f32 {
     (1.0 - product).clamp(0.0, 2.0)
 }
 

@@ -9,12 +9,15 @@ pub struct SearchStats {
     pub hops: u64,
     /// Distances computed between the query and a row.
     pub evaluations: u64,
+    /// Of these rows, how many were read once more for an exact distance in the place of an estimate.
+    pub refined: u64,
 }
 
 impl AddAssign for SearchStats {
     fn add_assign(&mut self, other: Self) {
         self.hops += other.hops;
         self.evaluations += other.evaluations;
+        self.refined += other.refined;
     }
 }
 

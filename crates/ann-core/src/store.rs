@@ -6,6 +6,9 @@
 
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
+    /// Whether [`Self::distances`] are estimates, and [`Self::exact`] is to be asked about rows that are returned.
+    const ESTIMATES: bool = false;
+
     /// `out[i]` becomes the distance to row `ids[i]`.
     ///
     /// # Panics
@@ -17,6 +20,19 @@ pub trait DistanceOracle {
         let mut out = [0.0];
         self.distances(&[id], &mut out);
         out[0]
+    }
+
+    /// As [`Self::distances`], but exact where those are estimates.
+    ///
+    /// # Panics
+    /// As [`Self::distances`].
+    fn exact(&self, ids: &[u32], out: &mut [f32]) {
+        self.distances(ids, out);
+    }
+
+    /// The least that the exact distance to a row can be whose estimate is `estimate`, up to rounding.
+    fn floor(&self, estimate: f32) -> f32 {
+        estimate
     }
 
     /// Hints that row `id` will be asked for soon. Free to do nothing.

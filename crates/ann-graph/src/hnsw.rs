@@ -19,6 +19,7 @@ pub use builder::{BuildError, HnswBuilder};
 pub use params::{HnswParams, HnswSearch, ParamError};
 
 use crate::FlatGraph;
+use crate::refine::ExactOracle;
 use crate::search::{GraphView, Walk};
 use ann_core::simd::Buffer;
 use ann_core::{All, DistanceOracle, Filter, Index, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore};
@@ -95,6 +96,12 @@ impl<S: VectorStore> Hnsw<S> {
         })
     }
 
+    /// As [`Self::with_store`], giving up its own store.
+    pub fn into_store<T: VectorStore>(self, store: T) -> Option<Hnsw<T>> {
+        let Self { params, store: own, base, parents, root, upper } = self;
+        (store.len() == own.len()).then_some(Hnsw { params, store, base, parents, root, upper })
+    }
+
     /// The graph of layer 0, whose nodes are rows.
     pub fn base(&self) -> &FlatGraph {
         &self.base
@@ -147,6 +154,12 @@ impl<S: VectorStore> Hnsw<S> {
         node
     }
 
+    /// Walks from the entry down to the `ef` nearest rows.
+    fn walk_down<F: Filter>(&self, oracle: &impl DistanceOracle, filter: &F, ef: usize, walk: &mut Walk) {
+        let node = self.descend(oracle, 0, walk);
+        self.walk_base(oracle, filter, node, ef, walk);
+    }
+
     /// Walks layer 0 from `node`; if that part of the graph runs dry before `ef` rows are found, from the root too.
     fn walk_base<F: Filter>(&self, oracle: &impl DistanceOracle, filter: &F, node: u32, ef: usize, walk: &mut Walk) {
         let view = GraphView { links: self.base.rows(), rows: None };
@@ -195,9 +208,13 @@ impl<S: VectorStore> Index for Hnsw<S> {
         let HnswScratch { walk, oracle } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle(query, oracle);
-        let node = self.descend(&oracle, 0, walk);
-        self.walk_base(&oracle, filter, node, params.ef.max(k).min(self.len()), walk);
-        out.extend(walk.found().take(k));
+        let ef = params.ef.max(k).min(self.len());
+        self.walk_down(&oracle, filter, ef, walk);
+        if !walk.take_nearest(&oracle, k, out) {
+            let oracle = ExactOracle(&oracle);
+            self.walk_down(&oracle, filter, ef, walk);
+            walk.take_nearest(&oracle, k, out);
+        }
         Ok(walk.stats)
     }
 

@@ -9,6 +9,7 @@
 mod adjacency;
 mod frontier;
 mod hnsw;
+mod refine;
 mod search;
 mod select;
 mod visited;

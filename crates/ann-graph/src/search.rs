@@ -39,9 +39,11 @@ pub(crate) struct Walk {
     visited: Visited,
     pub(crate) frontier: Frontier,
     /// Nodes of the current block, and their rows where these differ.
-    nodes: Vec<u32>,
+    pub(crate) nodes: Vec<u32>,
     rows: Vec<u32>,
-    distances: Vec<f32>,
+    pub(crate) distances: Vec<f32>,
+    /// Nodes that a refinement looks at.
+    pub(crate) estimated: Vec<Neighbor>,
     /// Nodes to expand in a filtered walk, where the frontier holds accepted nodes only.
     open: BinaryHeap<Reverse<Key>>,
     pub(crate) stats: SearchStats,

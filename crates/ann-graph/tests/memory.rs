@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use ann_core::simd::CountingAllocator;
-use ann_core::{FlatStore, Index, Metric, Par, Predicate, Scalar, Searcher, SpaceStore};
+use ann_core::{
+    FlatError, FlatStore, Index, MatrixView, Metric, Par, Predicate, Searcher, SpaceStore, SplitStore, VectorStore,
+};
 use ann_graph::{Hnsw, HnswSearch};
 use ann_testkit::portable;
 use ann_testkit::shapes::{integral, uniform_cube};
@@ -12,9 +14,11 @@ use ann_testkit::shapes::{integral, uniform_cube};
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Searches 1,000 times, with one `ef` after another, and once before that.
-fn allocations_of_searches<T: Scalar>(metric: Metric) -> u64 {
+fn allocations_of_searches<S: VectorStore<Vector = [f32]>>(
+    store: impl Fn(MatrixView<'_, f32>) -> Result<S, FlatError>,
+) -> u64 {
     let shape = integral(2_000, 24, 1);
-    let store = FlatStore::<T>::from_rows(shape.base.view(), metric).unwrap();
+    let store = store(shape.base.view()).unwrap();
     let hnsw = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
     let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 200 });
     searcher.search(shape.queries.row(0), 10).unwrap();
@@ -32,10 +36,12 @@ fn allocations_of_searches<T: Scalar>(metric: Metric) -> u64 {
 
 #[test]
 fn a_search_allocates_nothing_after_the_first() {
-    assert_eq!(allocations_of_searches::<f32>(Metric::L2), 0);
-    assert_eq!(allocations_of_searches::<f32>(Metric::Cosine), 0);
-    assert_eq!(allocations_of_searches::<u8>(Metric::L2), 0);
-    assert_eq!(allocations_of_searches::<half::f16>(Metric::InnerProduct), 0);
+    use FlatStore as Flat;
+    assert_eq!(allocations_of_searches(|rows| Flat::<f32>::from_rows(rows, Metric::L2)), 0);
+    assert_eq!(allocations_of_searches(|rows| Flat::<f32>::from_rows(rows, Metric::Cosine)), 0);
+    assert_eq!(allocations_of_searches(|rows| Flat::<u8>::from_rows(rows, Metric::L2)), 0);
+    assert_eq!(allocations_of_searches(|rows| Flat::<half::f16>::from_rows(rows, Metric::InnerProduct)), 0);
+    assert_eq!(allocations_of_searches(|rows| SplitStore::from_rows(rows, Metric::Cosine)), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Version 1.
 
 use crate::container::{Archive, LoadError, Persist, SaveError, Stored, Writer};
-use ann_core::{FlatStore, Metric, Scalar, VectorStore};
+use ann_core::{FlatStore, Metric, Scalar, SplitStore, VectorStore};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -43,5 +43,112 @@ impl<T: Scalar + Stored> Persist for FlatStore<T> {
             return Err(archive.corrupt("inverse_norms", format!("row {row} has no positive norm")));
         }
         Ok(store)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct SplitMeta {
+    metric: String,
+    error: f32,
+}
+
+/// The upper halves as rows of their own, the lower as values beside them.
+impl Persist for SplitStore {
+    const KIND: &'static str = "halves";
+    const VERSION: u16 = 1;
+
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+        writer.meta(&SplitMeta { metric: self.metric().to_string(), error: self.error() })?;
+        writer.part("high", self.high())?;
+        writer.section("low", self.low())
+    }
+
+    fn load(archive: &Archive) -> Result<Self, LoadError> {
+        let SplitMeta { metric, error } = archive.meta()?;
+        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        if !error.is_finite() || error < 0.0 {
+            return Err(archive.corrupt("error", format!("{error} is no bound")));
+        }
+        let store = SplitStore::from_parts(metric, archive.part("high")?, archive.section("low")?, error)
+            .map_err(|error| archive.corrupt("low", error.to_string()))?;
+        let (dim, stride) = (store.dim(), store.high().kernel_rows().stride());
+        let padded = store.low().chunks_exact(stride);
+        if let Some(row) = padded.into_iter().position(|row| row[dim..].iter().any(|&low| low != 0)) {
+            return Err(archive.corrupt("low", format!("the padding of row {row} is not zero")));
+        }
+        Ok(store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ann_core::{Matrix, simd::Buffer};
+    use half::bf16;
+
+    /// What a [`SplitStore`] writes, to be changed before it is written.
+    struct Forged {
+        meta: SplitMeta,
+        high: FlatStore<bf16>,
+        low: Vec<i16>,
+    }
+
+    impl Persist for Forged {
+        const KIND: &'static str = "halves";
+        const VERSION: u16 = 1;
+
+        fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+            writer.meta(&self.meta)?;
+            writer.part("high", &self.high)?;
+            writer.section("low", &self.low)
+        }
+
+        fn load(archive: &Archive) -> Result<Self, LoadError> {
+            Ok(Self { meta: archive.meta()?, high: archive.part("high")?, low: archive.section("low")?.to_vec() })
+        }
+    }
+
+    fn reload<A: Persist, B: Persist>(value: &A) -> Result<B, LoadError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part.ann");
+        let mut writer = Writer::new("test", 1).unwrap();
+        writer.part("rows", value).unwrap();
+        writer.write(&path).unwrap();
+        Archive::open(&path, crate::container::OpenMode::Read)?.part("rows")
+    }
+
+    fn halves() -> SplitStore {
+        let rows = Matrix::new((0..33 * 5).map(|i| (i as f32).sin()).collect(), 33).unwrap();
+        SplitStore::from_rows(rows.view(), Metric::Cosine).unwrap()
+    }
+
+    #[test]
+    fn halves_come_back_as_they_were() {
+        let store = halves();
+        let loaded: SplitStore = reload(&store).unwrap();
+        assert_eq!((loaded.metric(), loaded.len(), loaded.dim()), (store.metric(), 5, 33));
+        assert_eq!((loaded.low(), loaded.error()), (store.low(), store.error()));
+        assert_eq!(loaded.joined().unwrap().padded_rows(), store.joined().unwrap().padded_rows());
+    }
+
+    #[test]
+    fn halves_that_do_not_fit_are_refused() {
+        let lies: [(&str, fn(&mut Forged)); 7] = [
+            ("metric", |f| f.meta.metric = "l1".into()),
+            ("unknown metric", |f| f.meta.metric = "north".into()),
+            ("metric of other halves", |f| f.meta.metric = "l2".into()),
+            ("error", |f| f.meta.error = f32::NAN),
+            ("negative error", |f| f.meta.error = -1.0),
+            ("too few", |f| f.low.truncate(64)),
+            ("padding", |f| f.low[40] = 1),
+        ];
+        for (name, lie) in lies {
+            let mut forged: Forged = reload(&halves()).unwrap();
+            assert!(reload::<_, SplitStore>(&forged).is_ok());
+            lie(&mut forged);
+            let error = reload::<_, SplitStore>(&forged).unwrap_err();
+            assert!(matches!(error, LoadError::Corrupt { .. }), "{name}: {error}");
+        }
+        assert!(SplitStore::from_parts(Metric::L2, halves().high().clone(), Buffer::new(), 0.0).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Error, factory::Structure};
 use ann_core::{
     Batch, ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par,
-    RowError, Scalar, ScratchPool, SearchStats, VectorError, VectorStore,
+    PushVector, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError, VectorStore,
 };
 
 /// How hard to look. Every index reads what it knows and ignores the rest; `None` is the index's own default.
@@ -47,6 +47,8 @@ pub trait AnyIndex: Send + Sync {
     }
     /// Element type of the stored rows.
     fn element(&self) -> ElementKind;
+    /// What a file calls the kind of its rows.
+    fn rows(&self) -> &'static str;
     /// Bytes held, by part.
     fn memory_usage(&self) -> MemoryUsage;
 
@@ -114,12 +116,70 @@ pub trait AnySearcher: Send {
     ) -> Result<(&[Neighbor], SearchStats), VectorError>;
 }
 
+/// Rows that an index may keep.
+pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 'static {
+    /// What a file calls them.
+    const NAME: &'static str;
+    const ELEMENT: ElementKind;
+    fn metric(&self) -> Metric;
+    fn dim(&self) -> usize;
+    /// The same rows where any value fits.
+    fn widened(&self) -> Result<FlatStore<f32>, FlatError>;
+}
+
+/// What can go to a file, where there are files.
+#[cfg(feature = "io")]
+pub(crate) trait Saved: ann_io::container::Persist {}
+#[cfg(feature = "io")]
+impl<T: ann_io::container::Persist> Saved for T {}
+#[cfg(not(feature = "io"))]
+pub(crate) trait Saved {}
+#[cfg(not(feature = "io"))]
+impl<T> Saved for T {}
+
+impl<T: Scalar> RowStore for FlatStore<T>
+where
+    Self: Saved,
+{
+    const NAME: &'static str = T::NAME;
+    const ELEMENT: ElementKind = T::KIND;
+
+    fn metric(&self) -> Metric {
+        self.metric()
+    }
+
+    fn dim(&self) -> usize {
+        self.dim()
+    }
+
+    fn widened(&self) -> Result<FlatStore<f32>, FlatError> {
+        self.widened()
+    }
+}
+
+impl RowStore for SplitStore {
+    const NAME: &'static str = "f32 in halves";
+    const ELEMENT: ElementKind = ElementKind::F32;
+
+    fn metric(&self) -> Metric {
+        self.metric()
+    }
+
+    fn dim(&self) -> usize {
+        self.dim()
+    }
+
+    fn widened(&self) -> Result<FlatStore<f32>, FlatError> {
+        self.joined()
+    }
+}
+
 /// What an index adds to [`Index`] to be built, grown and saved without its type.
 pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
-    type Element: Scalar;
+    type Store: RowStore;
     type Wide: Dense;
     fn structure(&self) -> Structure;
-    fn store(&self) -> &FlatStore<Self::Element>;
+    fn store(&self) -> &Self::Store;
     fn params(params: &SearchParams) -> Self::Params;
     /// Many queries at once, where the structure has a better way than one by one.
     fn batch(
@@ -178,7 +238,11 @@ impl<I: Dense> AnyIndex for Erased<I> {
     }
 
     fn element(&self) -> ElementKind {
-        I::Element::KIND
+        I::Store::ELEMENT
+    }
+
+    fn rows(&self) -> &'static str {
+        I::Store::NAME
     }
 
     fn memory_usage(&self) -> MemoryUsage {

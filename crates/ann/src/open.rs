@@ -1,10 +1,10 @@
 //! Index files: saving any index, and opening one without knowing what it holds.
 
-use crate::any::{AnyIndex, Dense, Erased};
+use crate::any::{AnyIndex, Dense, Erased, RowStore};
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;
 use crate::{Error, Index};
-use ann_core::{ElementKind, Exact, FlatStore};
+use ann_core::{ElementKind, Exact, FlatStore, SplitStore};
 use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer};
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Serialize, Deserialize)]
 struct Meta {
     spec: String,
-    element: String,
+    rows: String,
     labelled: bool,
 }
 
@@ -24,7 +24,7 @@ const VERSION: u16 = 1;
 pub(crate) fn save(index: &Index, path: &Path) -> Result<(), Error> {
     let mut writer = Writer::new(KIND, VERSION)?;
     let labelled = !index.labels.are_rows();
-    writer.meta(&Meta { spec: index.spec().to_string(), element: index.element().name().to_owned(), labelled })?;
+    writer.meta(&Meta { spec: index.spec().to_string(), rows: index.any.rows().to_owned(), labelled })?;
     if labelled {
         writer.section("labels", index.labels.as_slice())?;
     }
@@ -71,13 +71,17 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     }
     let meta: Meta = archive.meta()?;
     let spec: Spec = meta.spec.parse().map_err(|_| archive.corrupt("spec", format!("`{}`", meta.spec)))?;
-    let any = match meta.element.as_str() {
+    let any = match meta.rows.as_str() {
         name if name == ElementKind::F32.name() => load::<f32>(&archive, &spec.structure),
         name if name == ElementKind::F16.name() => load::<f16>(&archive, &spec.structure),
         name if name == ElementKind::Bf16.name() => load::<bf16>(&archive, &spec.structure),
         name if name == ElementKind::U8.name() => load::<u8>(&archive, &spec.structure),
         name if name == ElementKind::I8.name() => load::<i8>(&archive, &spec.structure),
-        other => Err(archive.corrupt("element", format!("`{other}`")).into()),
+        #[cfg(feature = "graph")]
+        SplitStore::NAME if matches!(spec.structure, Structure::Hnsw { .. }) => {
+            Ok(erase(archive.part::<ann_graph::Hnsw<SplitStore>>("index")?))
+        }
+        other => Err(archive.corrupt("rows", format!("`{other}`")).into()),
     }?;
     if any.structure() != spec.structure || spec.metric.is_some_and(|metric| metric != any.metric()) {
         let found = Spec { structure: any.structure(), metric: Some(any.metric()) };

@@ -35,10 +35,15 @@ fn fractional() -> Matrix<f32> {
     matrix(10, |i| unit(split_mix(6, i)) as f32 - 0.5)
 }
 
+/// Enough rows, and long ones, for a build on bytes and a walk on halves.
+fn long() -> Matrix<f32> {
+    Matrix::new((0..4200 * 96).map(|i| unit(split_mix(7, i)) as f32 - 0.5).collect(), 96).unwrap()
+}
+
 /// SHA-256 of the file of an index that is built and then grown.
 fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     let options = BuildOptions { metric, par, ef_construction: 60, ..BuildOptions::default() };
-    let (first, rest) = (rows.view().slice(0..2000), rows.view().slice(2000..ROWS as usize));
+    let (first, rest) = (rows.view().slice(0..rows.len() - 50), rows.view().slice(rows.len() - 50..rows.len()));
     let mut index = "HNSW16".parse::<Spec>().unwrap().build(first, &options).unwrap();
     index.add_with(rest, None, par, ann::Monitor::new()).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +62,8 @@ fn integral_hashes() -> Vec<String> {
 #[test]
 fn files_are_identical_on_any_number_of_threads() {
     let [bytes, ..] = integral();
-    for (rows, metric) in [(bytes, Metric::L2), (fractional(), Metric::L2), (fractional(), Metric::Cosine)] {
+    let fractional = || [(fractional(), Metric::L2), (fractional(), Metric::Cosine), (long(), Metric::Cosine)];
+    for (rows, metric) in [(bytes, Metric::L2)].into_iter().chain(fractional()) {
         let serial = hash(&rows, metric, Par::Serial);
         for threads in [1, 2, 8] {
             assert_eq!(hash(&rows, metric, Par::Threads(threads)), serial, "{metric} on {threads} threads");

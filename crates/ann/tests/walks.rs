@@ -339,3 +339,51 @@ fn a_mapped_index_is_searched_grown_and_saved_over_its_own_file() {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     }
 }
+
+/// Rows long and many enough that the graph is built on bytes and walked on halves.
+#[test]
+fn long_rows_of_floats_are_found_exactly_filtered_saved_and_widened() {
+    let rows = floats(4_200, 96, 11);
+    let queries = floats(20, 96, 12);
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let exact = ann::index_factory("Flat", &rows, metric).unwrap();
+        let mut index = ann::index_factory("HNSW16", &rows, metric).unwrap();
+        assert_eq!(index.element(), ElementKind::F32);
+        let params = SearchParams::effort(1_000);
+        let wide = |index: &Index, query| index.search_with(query, 10, &params).unwrap();
+        let mut hits = 0;
+        for query in queries.rows() {
+            let truth = exact.search(query, 10).unwrap();
+            for hit in wide(&index, query) {
+                hits += truth.iter().filter(|t| t.label == hit.label).count();
+                let same = truth.iter().find(|t| t.label == hit.label);
+                assert!(same.is_none_or(|t| (t.distance - hit.distance).abs() < 1e-5), "{metric}: {hit:?} {same:?}");
+            }
+            let odd = index.search_filtered(query, 30, &SearchParams::default(), &|label| label % 200 == 1).unwrap();
+            assert_eq!(odd.len(), 21);
+        }
+        assert!(hits >= 190, "{metric}: {hits} of 200");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.ann");
+        index.save(&path).unwrap();
+        for mode in [OpenMode::Map, OpenMode::Read] {
+            let opened = ann::open_with(&path, mode).unwrap();
+            assert_eq!(opened.spec().to_string(), index.spec().to_string());
+            queries.rows().for_each(|query| assert_eq!(wide(&opened, query), wide(&index, query)));
+        }
+
+        // A value that has no nearest bf16 turns the halves into whole rows.
+        if metric != Metric::Cosine {
+            let mut odd = vec![0.0; 96];
+            odd[3] = 3.4e38;
+            let before: Vec<_> = queries.rows().map(|query| wide(&index, query)).collect();
+            index.add(&Matrix::new(odd, 96).unwrap(), None).unwrap();
+            assert_eq!(index.len(), 4_201);
+            if metric == Metric::L2 {
+                let after: Vec<_> = queries.rows().map(|query| wide(&index, query)).collect();
+                assert_eq!(after, before);
+            }
+        }
+    }
+}

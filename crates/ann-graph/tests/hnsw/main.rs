@@ -8,6 +8,7 @@ mod contention;
 mod determinism;
 mod filters;
 mod growth;
+mod halves;
 mod hostile;
 mod metrics;
 mod parameters;

@@ -1,11 +1,11 @@
 //! From a spec to an index: the one match that knows every structure.
 
-use super::{Spec, Structure};
-use crate::any::{AnyIndex, Dense, Erased, SearchParams};
+use super::{Spec, Structure, codes};
+use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
-    Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, Scalar,
-    VectorStore, narrowest,
+    Batch, ElementKind, Exact, Filter, FlatError, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError,
+    Scalar, SplitStore, VectorStore, narrowest,
 };
 use half::{bf16, f16};
 
@@ -90,9 +90,8 @@ fn structure<T: Element>(
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
-    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
     match *structure {
-        Structure::Flat => Ok(Box::new(Erased::new(Exact::new(store)))),
+        Structure::Flat => Ok(Box::new(Erased::new(Exact::new(FlatStore::<T>::from_rows(vectors, options.metric)?)))),
         #[cfg(feature = "graph")]
         Structure::Hnsw { m, m0 } => {
             let params = ann_graph::HnswParams {
@@ -103,11 +102,38 @@ fn structure<T: Element>(
                 ..ann_graph::HnswParams::default()
             };
             let builder = ann_graph::Hnsw::builder().params(params).par(options.par).monitor(options.monitor);
-            Ok(Box::new(Erased::new(builder.build(store)?)))
+            if T::KIND == ElementKind::F32 && codes::halves_serve(vectors, options.metric) {
+                hnsw(builder, vectors, options.metric, SplitStore::from_rows(vectors, options.metric)?)
+            } else {
+                hnsw(builder, vectors, options.metric, FlatStore::<T>::from_rows(vectors, options.metric)?)
+            }
         }
         #[cfg(not(feature = "graph"))]
         Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
     }
+}
+
+/// A graph over `store`, which holds `vectors`, built on bytes in their place where these serve.
+#[cfg(feature = "graph")]
+fn hnsw<S: RowStore>(
+    builder: ann_graph::HnswBuilder<'_>,
+    vectors: MatrixView<'_, f32>,
+    metric: Metric,
+    store: S,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let codes = match S::ELEMENT {
+        ElementKind::U8 | ElementKind::I8 => None,
+        _ => codes::bytes(vectors, metric),
+    };
+    let index = match codes {
+        None => builder.build(store)?,
+        Some(codes) => {
+            let (expected, found) = (codes.len(), store.len());
+            let graph = builder.build(codes)?;
+            graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?
+        }
+    };
+    Ok(Box::new(Erased::new(index)))
 }
 
 /// Element types of rows: what a store needs, and what a file needs where there are files.
@@ -121,7 +147,7 @@ pub(crate) trait Element: Scalar {}
 impl<T: Scalar> Element for T {}
 
 impl<T: Element> Dense for Exact<FlatStore<T>> {
-    type Element = T;
+    type Store = FlatStore<T>;
     type Wide = Exact<FlatStore<f32>>;
 
     fn structure(&self) -> Structure {
@@ -169,8 +195,8 @@ impl<T: Element> Dense for Exact<FlatStore<T>> {
 }
 
 #[cfg(feature = "graph")]
-impl<T: Element> Dense for ann_graph::Hnsw<FlatStore<T>> {
-    type Element = T;
+impl<S: RowStore> Dense for ann_graph::Hnsw<S> {
+    type Store = S;
     type Wide = ann_graph::Hnsw<FlatStore<f32>>;
 
     fn structure(&self) -> Structure {
@@ -178,7 +204,7 @@ impl<T: Element> Dense for ann_graph::Hnsw<FlatStore<T>> {
         Structure::Hnsw { m: params.m, m0: params.m0 }
     }
 
-    fn store(&self) -> &FlatStore<T> {
+    fn store(&self) -> &S {
         self.store()
     }
 

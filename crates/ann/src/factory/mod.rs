@@ -4,6 +4,7 @@
 //! know names and ranges only: what a [`Spec`] becomes is decided where indexes are built.
 
 mod build;
+mod codes;
 mod grammar;
 mod spec;
 
