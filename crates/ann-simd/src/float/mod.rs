@@ -126,6 +126,22 @@ pub(crate) trait Load<T>: Lanes {
     /// - `n` elements can be read from `at` on.
     /// - `n < WIDTH`.
     unsafe fn load_part(self, at: *const T, n: usize) -> Self::Vector;
+
+    /// `2 * WIDTH` elements in whatever order is cheapest.
+    ///
+    /// # Safety
+    /// - `2 * WIDTH` elements can be read from `at` on.
+    #[inline(always)]
+    unsafe fn load_two(self, at: *const T) -> [Self::Vector; 2] {
+        // SAFETY: both lie within the elements that can be read, by the caller.
+        unsafe { [self.load(at), self.load(at.add(Self::WIDTH))] }
+    }
+
+    /// Brings `2 * WIDTH` elements into the order of [`Load::load_two`].
+    #[inline(always)]
+    fn as_two(self, vectors: [Self::Vector; 2]) -> [Self::Vector; 2] {
+        vectors
+    }
 }
 
 /// What an operation adds to an accumulator; must add nothing where both vectors are zero.
@@ -216,9 +232,9 @@ unsafe fn accumulate<L: Load<f32> + Load<T>, S: Step, T, const B: usize>(
     let mut sums = [[l.zero(); 4]; B];
     let mut at = 0;
     while at + 4 * L::WIDTH <= dim {
-        for k in 0..4 {
-            // SAFETY: at + (k + 1) * WIDTH <= dim, by the loop's condition.
-            unsafe { add_vector::<L, S, T, B>(l, q, rows, at + k * L::WIDTH, k, &mut sums) };
+        for k in [0, 2] {
+            // SAFETY: at + (k + 2) * WIDTH <= dim, by the loop's condition.
+            unsafe { add_two::<L, S, T, B>(l, q, rows, at + k * L::WIDTH, k, &mut sums) };
         }
         at += 4 * L::WIDTH;
     }
@@ -249,6 +265,34 @@ unsafe fn accumulate<L: Load<f32> + Load<T>, S: Step, T, const B: usize>(
         *folded = l.add(l.add(a, b), l.add(c, d));
     }
     folded
+}
+
+/// Adds the two vectors at element `at` to accumulators `k` and `k + 1` of every row.
+///
+/// # Safety
+/// - `at + 2 * WIDTH` elements can be read from `q` and from every row.
+#[inline(always)]
+unsafe fn add_two<L: Load<f32> + Load<T>, S: Step, T, const B: usize>(
+    l: L,
+    q: &[f32],
+    rows: [&[T]; B],
+    at: usize,
+    k: usize,
+    sums: &mut [[L::Vector; 4]; B],
+) {
+    // SAFETY: inside of the query, by the caller.
+    let start = unsafe { q.as_ptr().add(at) };
+    // SAFETY: 2 * WIDTH elements follow, by the caller.
+    let query = unsafe { [l.load(start), l.load(start.add(L::WIDTH))] };
+    let [first, second] = Load::<T>::as_two(l, query);
+    for (sums, row) in sums.iter_mut().zip(rows) {
+        // SAFETY: inside of the row, by the caller.
+        let start = unsafe { row.as_ptr().add(at) };
+        // SAFETY: 2 * WIDTH elements follow, by the caller.
+        let [x, y] = unsafe { l.load_two(start) };
+        sums[k] = S::step(l, sums[k], first, x);
+        sums[k + 1] = S::step(l, sums[k + 1], second, y);
+    }
 }
 
 /// Adds the vectors at element `at` to the `k`-th accumulator of every row.
