@@ -50,6 +50,9 @@ pub(crate) struct Bench {
     /// Threads that share the queries of one pass.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     pub search_threads: usize,
+    /// Sweep once for every line of standard input, for a script that measures in turns with something else.
+    #[arg(long)]
+    pub turns: bool,
     /// Use only the first N queries.
     #[arg(long, value_name = "N", value_parser = positive)]
     pub queries: Option<usize>,
@@ -179,6 +182,7 @@ mod tests {
         assert_eq!(bench.data.as_deref(), Some("sift.hdf5"));
         assert_eq!(bench.indexes, ["HNSW16", "HNSW16,48"], "a comma belongs to the grammar of one index");
         assert_eq!((bench.k, bench.threads, bench.search_threads, bench.queries), (5, Some(2), 3, Some(100)));
+        assert!(!bench.turns);
         assert_eq!(bench.effort, [10, 20, 40]);
         assert_eq!((bench.out, bench.save), (Some("a.jsonl".into()), Some("a.ann".into())));
     }

@@ -94,7 +94,7 @@ fn measure(plan: &Plan, data: &Dense, args: &Bench, threads: usize, out: &Path) 
     let (train, test) = (data.train.view(), data.test.view());
     let yardstick = Yardstick { train, test, metric: data.metric, truth, k: args.k };
     let spinner = spinner(peer.clone());
-    let report = |measured: Measured| {
+    let mut report = |measured: Measured| {
         let line = Line {
             data: data.name.clone(),
             n: data.train.len(),
@@ -113,11 +113,21 @@ fn measure(plan: &Plan, data: &Dense, args: &Bench, threads: usize, out: &Path) 
         Ok(())
     };
     let (efforts, enough) = efforts(args, index.has_effort());
-    let search = |effort| {
+    let mut search = |effort| {
         spinner.set_message(format!("{peer}, effort {effort}"));
         Ok(index.search(test, args.k, effort, args.search_threads)?)
     };
-    sweep(&efforts, enough, search, |found| yardstick.recall(found), report)?;
+    let mut pass = || sweep(&efforts, enough, &mut search, |found| yardstick.recall(found), &mut report);
+    if args.turns {
+        println!("ready");
+        for line in std::io::stdin().lines() {
+            line.map_err(|error| Error::Usage(format!("standard input: {error}")))?;
+            pass()?;
+            println!("done");
+        }
+    } else {
+        pass()?;
+    }
     spinner.finish_and_clear();
     Ok(index)
 }
