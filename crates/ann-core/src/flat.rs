@@ -220,12 +220,7 @@ impl<T: Scalar> FlatStore<T> {
     /// Prepares a query as [`Self::float_kernel`] takes it: normalised under cosine, padded with zeros to the length
     /// of a stored row.
     pub fn prepare(&self, query: &[f32], out: &mut Vec<f32>) {
-        out.clear();
-        match self.metric {
-            Metric::Cosine => out.extend(normalised(query)),
-            _ => out.extend_from_slice(query),
-        }
-        out.resize(self.stride, 0.0);
+        prepare(query, self.metric, self.stride, out);
     }
 
     /// Turns what the kernel gave for rows `ids` into distances.
@@ -282,6 +277,28 @@ fn padded<T>(dim: usize) -> usize {
     padded / size
 }
 
+/// Whether a vector of numbers may be asked for or stored.
+pub(crate) fn check_dense(vector: &[f32], dim: usize, metric: Metric) -> Result<(), VectorError> {
+    if vector.len() != dim {
+        return Err(VectorError::Dimension { expected: dim, found: vector.len() });
+    }
+    check_finite(vector)?;
+    if metric == Metric::Cosine && vector.iter().all(|&x| x == 0.0) {
+        return Err(VectorError::Zero);
+    }
+    Ok(())
+}
+
+/// `vector` as rows of `f32` are kept: normalised under cosine, padded with zeros.
+pub(crate) fn prepare(vector: &[f32], metric: Metric, stride: usize, out: &mut Vec<f32>) {
+    out.clear();
+    match metric {
+        Metric::Cosine => out.extend(normalised(vector)),
+        _ => out.extend_from_slice(vector),
+    }
+    out.resize(stride, 0.0);
+}
+
 /// `1 / ‖vector‖` in f64, 0 for the zero vector.
 fn inverse_norm(vector: &[f32]) -> f64 {
     let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
@@ -289,7 +306,7 @@ fn inverse_norm(vector: &[f32]) -> f64 {
 }
 
 /// `vector` scaled to norm 1, in f64 until the last step.
-pub(crate) fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
+fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let scale = inverse_norm(vector);
     vector.iter().map(move |&x| (f64::from(x) * scale) as f32)
 }
@@ -355,14 +372,7 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
     }
 
     fn check(&self, vector: &[f32]) -> Result<(), VectorError> {
-        if vector.len() != self.dim {
-            return Err(VectorError::Dimension { expected: self.dim, found: vector.len() });
-        }
-        check_finite(vector)?;
-        if self.metric == Metric::Cosine && vector.iter().all(|&x| x == 0.0) {
-            return Err(VectorError::Zero);
-        }
-        Ok(())
+        check_dense(vector, self.dim, self.metric)
     }
 
     fn oracle<'a>(&'a self, query: &'a [f32], scratch: &'a mut FlatScratch<T>) -> FlatOracle<'a, T> {

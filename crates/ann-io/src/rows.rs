@@ -32,17 +32,29 @@ impl<T: Scalar + Stored> Persist for FlatStore<T> {
         let store: Self = FlatStore::from_parts(dim, metric, len, values, norms)
             .map_err(|error| archive.corrupt("values", error.to_string()))?;
         let stride = store.kernel_rows().stride();
-        if stride > dim {
-            // Kernels read the padding; anything but zero there would change distances.
-            let padded = store.padded_rows().chunks_exact(stride);
-            if let Some(row) = padded.into_iter().position(|row| row[dim..].iter().any(|x| x.widen() != 0.0)) {
-                return Err(archive.corrupt("values", format!("the padding of row {row} is not zero")));
-            }
-        }
+        check_padding(archive, "values", store.padded_rows(), stride, dim, |x| x.widen() == 0.0)?;
         if let Some(row) = store.inverse_norms().iter().position(|norm| !norm.is_finite() || *norm <= 0.0) {
             return Err(archive.corrupt("inverse_norms", format!("row {row} has no positive norm")));
         }
         Ok(store)
+    }
+}
+
+/// Kernels read the padding; anything but zero there would change distances.
+fn check_padding<T: Copy>(
+    archive: &Archive,
+    section: &str,
+    rows: &[T],
+    stride: usize,
+    dim: usize,
+    is_zero: impl Fn(T) -> bool,
+) -> Result<(), LoadError> {
+    if stride == dim {
+        return Ok(());
+    }
+    match rows.chunks_exact(stride).position(|row| !row[dim..].iter().all(|&x| is_zero(x))) {
+        Some(row) => Err(archive.corrupt(section, format!("the padding of row {row} is not zero"))),
+        None => Ok(()),
     }
 }
 
@@ -72,10 +84,7 @@ impl Persist for SplitStore {
         let store = SplitStore::from_parts(metric, archive.part("high")?, archive.section("low")?, error)
             .map_err(|error| archive.corrupt("low", error.to_string()))?;
         let (dim, stride) = (store.dim(), store.high().kernel_rows().stride());
-        let padded = store.low().chunks_exact(stride);
-        if let Some(row) = padded.into_iter().position(|row| row[dim..].iter().any(|&low| low != 0)) {
-            return Err(archive.corrupt("low", format!("the padding of row {row} is not zero")));
-        }
+        check_padding(archive, "low", store.low(), stride, dim, |low| low == 0)?;
         Ok(store)
     }
 }
@@ -108,6 +117,9 @@ mod tests {
         }
     }
 
+    /// A change and what it is called.
+    type Lie = (&'static str, fn(&mut Forged));
+
     fn reload<A: Persist, B: Persist>(value: &A) -> Result<B, LoadError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("part.ann");
@@ -133,7 +145,7 @@ mod tests {
 
     #[test]
     fn halves_that_do_not_fit_are_refused() {
-        let lies: [(&str, fn(&mut Forged)); 7] = [
+        let lies: [Lie; 7] = [
             ("metric", |f| f.meta.metric = "l1".into()),
             ("unknown metric", |f| f.meta.metric = "north".into()),
             ("metric of other halves", |f| f.meta.metric = "l2".into()),
