@@ -1,10 +1,14 @@
 //! Index files: saving any index, and opening one without knowing what it holds.
 
-use crate::any::{AnyIndex, Dense, Erased, RowStore};
+#[cfg(feature = "graph")]
+use crate::any::RowStore;
+use crate::any::{AnyIndex, Dense, Erased};
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;
 use crate::{Error, Index};
-use ann_core::{ElementKind, Exact, FlatStore, SplitStore};
+#[cfg(feature = "graph")]
+use ann_core::SplitStore;
+use ann_core::{ElementKind, Exact, FlatStore};
 use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer};
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! From a spec to an index: the one match that knows every structure.
 
-use super::{Spec, Structure, codes};
-use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
+use super::{Spec, Structure};
+use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
-    Batch, ElementKind, Exact, Filter, FlatError, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError,
-    Scalar, SplitStore, VectorStore, narrowest,
+    Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, Scalar,
+    VectorStore, narrowest,
 };
 use half::{bf16, f16};
 
@@ -93,47 +93,10 @@ fn structure<T: Element>(
     match *structure {
         Structure::Flat => Ok(Box::new(Erased::new(Exact::new(FlatStore::<T>::from_rows(vectors, options.metric)?)))),
         #[cfg(feature = "graph")]
-        Structure::Hnsw { m, m0 } => {
-            let params = ann_graph::HnswParams {
-                m,
-                m0,
-                ef_construction: options.ef_construction,
-                seed: options.seed,
-                ..ann_graph::HnswParams::default()
-            };
-            let builder = ann_graph::Hnsw::builder().params(params).par(options.par).monitor(options.monitor);
-            if T::KIND == ElementKind::F32 && codes::halves_serve(vectors, options.metric) {
-                hnsw(builder, vectors, options.metric, SplitStore::from_rows(vectors, options.metric)?)
-            } else {
-                hnsw(builder, vectors, options.metric, FlatStore::<T>::from_rows(vectors, options.metric)?)
-            }
-        }
+        Structure::Hnsw { m, m0 } => super::graph::hnsw::<T>(m, m0, vectors, options),
         #[cfg(not(feature = "graph"))]
         Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
     }
-}
-
-/// A graph over `store`, which holds `vectors`, built on bytes in their place where these serve.
-#[cfg(feature = "graph")]
-fn hnsw<S: RowStore>(
-    builder: ann_graph::HnswBuilder<'_>,
-    vectors: MatrixView<'_, f32>,
-    metric: Metric,
-    store: S,
-) -> Result<Box<dyn AnyIndex>, Error> {
-    let codes = match S::ELEMENT {
-        ElementKind::U8 | ElementKind::I8 => None,
-        _ => codes::bytes(vectors, metric),
-    };
-    let index = match codes {
-        None => builder.build(store)?,
-        Some(codes) => {
-            let (expected, found) = (codes.len(), store.len());
-            let graph = builder.build(codes)?;
-            graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?
-        }
-    };
-    Ok(Box::new(Erased::new(index)))
 }
 
 /// Element types of rows: what a store needs, and what a file needs where there are files.
@@ -191,39 +154,5 @@ impl<T: Element> Dense for Exact<FlatStore<T>> {
     #[cfg(feature = "io")]
     fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
         writer.part("index", self.store())
-    }
-}
-
-#[cfg(feature = "graph")]
-impl<S: RowStore> Dense for ann_graph::Hnsw<S> {
-    type Store = S;
-    type Wide = ann_graph::Hnsw<FlatStore<f32>>;
-
-    fn structure(&self) -> Structure {
-        let params = self.params();
-        Structure::Hnsw { m: params.m, m0: params.m0 }
-    }
-
-    fn store(&self) -> &S {
-        self.store()
-    }
-
-    fn params(params: &SearchParams) -> Self::Params {
-        let default = ann_graph::HnswSearch::default();
-        ann_graph::HnswSearch { ef: params.ef.unwrap_or(default.ef) }
-    }
-
-    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
-        ann_graph::Hnsw::extend(self, rows.rows(), par, monitor)?;
-        Ok(())
-    }
-
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
-        self.with_store(store)
-    }
-
-    #[cfg(feature = "io")]
-    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
-        writer.part("index", self)
     }
 }

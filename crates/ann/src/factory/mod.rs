@@ -4,8 +4,11 @@
 //! know names and ranges only: what a [`Spec`] becomes is decided where indexes are built.
 
 mod build;
+#[cfg(feature = "graph")]
 mod codes;
 mod grammar;
+#[cfg(feature = "graph")]
+mod graph;
 mod spec;
 
 pub use build::BuildOptions;

@@ -1,0 +1,80 @@
+//! Building graphs: how rows are kept, and on what the links are chosen.
+
+use super::build::{BuildOptions, Element};
+use super::{Structure, codes};
+use crate::Error;
+use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
+use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, SplitStore, VectorStore};
+use ann_graph::{Hnsw, HnswParams, HnswSearch};
+
+/// A graph over `vectors` as rows of `T`, or of `f32` in halves where these serve.
+pub(super) fn hnsw<T: Element>(
+    m: usize,
+    m0: Option<usize>,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let (ef_construction, seed) = (options.ef_construction, options.seed);
+    let params = HnswParams { m, m0, ef_construction, seed, ..HnswParams::default() };
+    if T::KIND == ElementKind::F32 && codes::halves_serve(vectors, options.metric) {
+        link(params, vectors, options, SplitStore::from_rows(vectors, options.metric)?)
+    } else {
+        link(params, vectors, options, FlatStore::<T>::from_rows(vectors, options.metric)?)
+    }
+}
+
+/// A graph over `store`, which holds `vectors`, built on bytes in their place where these serve.
+fn link<S: RowStore>(
+    params: HnswParams,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+    store: S,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let builder = Hnsw::builder().params(params).par(options.par).monitor(options.monitor);
+    let codes = match S::ELEMENT {
+        ElementKind::U8 | ElementKind::I8 => None,
+        _ => codes::bytes(vectors, options.metric),
+    };
+    let index = match codes {
+        None => builder.build(store)?,
+        Some(codes) => {
+            let (expected, found) = (codes.len(), store.len());
+            let graph = builder.build(codes)?;
+            graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?
+        }
+    };
+    Ok(Box::new(Erased::new(index)))
+}
+
+impl<S: RowStore> Dense for Hnsw<S> {
+    type Store = S;
+    type Wide = Hnsw<FlatStore<f32>>;
+
+    fn structure(&self) -> Structure {
+        let params = self.params();
+        Structure::Hnsw { m: params.m, m0: params.m0 }
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn params(params: &SearchParams) -> Self::Params {
+        let default = HnswSearch::default();
+        HnswSearch { ef: params.ef.unwrap_or(default.ef) }
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Hnsw::extend(self, rows.rows(), par, monitor)?;
+        Ok(())
+    }
+
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
+        self.with_store(store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
