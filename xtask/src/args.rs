@@ -176,13 +176,13 @@ mod tests {
     fn bench_takes_the_flags_that_scripts_use() {
         let bench = bench(
             "xtask bench sift.hdf5 --index HNSW16 --index HNSW16,48 --k 5 --threads 2 --search-threads 3 --queries 100 \
-             --effort 10,20,40 --out a.jsonl --save a.ann",
+             --effort 10,20,40 --turns --out a.jsonl --save a.ann",
         )
         .unwrap();
         assert_eq!(bench.data.as_deref(), Some("sift.hdf5"));
         assert_eq!(bench.indexes, ["HNSW16", "HNSW16,48"], "a comma belongs to the grammar of one index");
         assert_eq!((bench.k, bench.threads, bench.search_threads, bench.queries), (5, Some(2), 3, Some(100)));
-        assert!(!bench.turns);
+        assert!(bench.turns);
         assert_eq!(bench.effort, [10, 20, 40]);
         assert_eq!((bench.out, bench.save), (Some("a.jsonl".into()), Some("a.ann".into())));
     }
@@ -191,7 +191,7 @@ mod tests {
     fn bench_runs_without_a_single_flag() {
         let bench = bench("xtask bench").unwrap();
         assert_eq!((bench.data, bench.k, bench.threads, bench.search_threads), (None, 10, None, 1));
-        assert!(bench.indexes.is_empty() && bench.effort.is_empty());
+        assert!(bench.indexes.is_empty() && bench.effort.is_empty() && !bench.turns);
     }
 
     #[test]

@@ -15,9 +15,6 @@ use ann_simd::{Arch, Buffer, Kernel, Op, Rows};
 use half::bf16;
 use std::cell::RefCell;
 
-/// What the errors of this store call its rows.
-const NAME: &str = "f32 in halves";
-
 /// Rows of `f32` under `L2`, `InnerProduct` or `Cosine`, of which searches read one half first.
 ///
 /// ```
@@ -46,13 +43,16 @@ pub struct SplitStore {
 }
 
 impl SplitStore {
+    /// What errors and files call its rows.
+    pub const NAME: &str = "f32 in halves";
+
     /// An empty store of rows of `dim` values.
     ///
     /// # Errors
     /// [`FlatError`] if the metric is none of the three, `dim` is not 1 to 1,048,576, or `ANN_ARCH` asks for what is not
     /// there.
     pub fn new(dim: usize, metric: Metric) -> Result<Self, FlatError> {
-        let refused = FlatError::Metric { metric, kind: NAME };
+        let refused = FlatError::Metric { metric, kind: Self::NAME };
         let (compared, op) = match metric {
             Metric::L2 => (Metric::L2, Op::SquaredL2),
             Metric::InnerProduct | Metric::Cosine => (Metric::InnerProduct, Op::Dot),
@@ -82,16 +82,15 @@ impl SplitStore {
     /// # Errors
     /// [`FlatError::Parts`] if the parts do not fit together; contents are taken as they are.
     pub fn from_parts(metric: Metric, high: FlatStore<bf16>, low: Buffer<i16>, error: f32) -> Result<Self, FlatError> {
-        let store = Self { high, low, error, ..Self::new(1, metric)? };
-        let expected = Self::new(store.dim(), metric)?.high.metric();
-        if store.high.metric() != expected {
-            return Err(FlatError::Metric { metric: store.high.metric(), kind: NAME });
+        let empty = Self::new(high.dim(), metric)?;
+        if high.metric() != empty.high.metric() {
+            return Err(FlatError::Metric { metric: high.metric(), kind: Self::NAME });
         }
-        let (expected, found) = (store.high.padded_rows().len(), store.low.len());
+        let (expected, found) = (high.padded_rows().len(), low.len());
         if expected != found {
             return Err(FlatError::Parts { what: "lower halves of the padded rows", expected, found });
         }
-        Ok(store)
+        Ok(Self { high, low, error, ..empty })
     }
 
     /// The metric that was chosen.
@@ -280,7 +279,7 @@ impl PushVector for SplitStore {
             let Some((high, rest)) = split(*value) else {
                 let value = *value;
                 self.low.truncate(start);
-                return Err(VectorError::Inexact { column, value, kind: NAME });
+                return Err(VectorError::Inexact { column, value, kind: Self::NAME });
             };
             lost += (f64::from(*value) - f64::from(high.to_f32())).powi(2);
             (*value, *low) = (high.to_f32(), rest);

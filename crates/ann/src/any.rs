@@ -158,7 +158,7 @@ where
 }
 
 impl RowStore for SplitStore {
-    const NAME: &'static str = "f32 in halves";
+    const NAME: &'static str = Self::NAME;
     const ELEMENT: ElementKind = ElementKind::F32;
 
     fn metric(&self) -> Metric {

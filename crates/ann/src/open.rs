@@ -1,7 +1,5 @@
 //! Index files: saving any index, and opening one without knowing what it holds.
 
-#[cfg(feature = "graph")]
-use crate::any::RowStore;
 use crate::any::{AnyIndex, Dense, Erased};
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;

@@ -340,6 +340,18 @@ fn a_mapped_index_is_searched_grown_and_saved_over_its_own_file() {
     }
 }
 
+/// A sample decides for halves; a row beside it that they cannot hold must not make the build fail.
+#[test]
+fn one_value_that_halves_cannot_hold_is_kept_in_whole_rows() {
+    let mut rows = floats(6_000, 96, 13);
+    for row in [1, 2, 5_998] {
+        rows.as_mut_slice()[row * 96 + 5] = 3.4e38;
+    }
+    let index = ann::index_factory("HNSW4", &rows, Metric::L2).unwrap();
+    assert_eq!((index.len(), index.element()), (6_000, ElementKind::F32));
+    assert_eq!(index.search(rows.row(77), 1).unwrap()[0], Hit { label: 77, distance: 0.0 });
+}
+
 /// Rows long and many enough that the graph is built on bytes and walked on halves.
 #[test]
 fn long_rows_of_floats_are_found_exactly_filtered_saved_and_widened() {

@@ -40,11 +40,11 @@ pub(crate) fn bytes(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<Flat
     if vectors.len() < MIN_ROWS || !agrees(vectors, metric, code) { None } else { code(vectors) }
 }
 
-/// Whether `vectors` should be kept as a [`SplitStore`].
-pub(crate) fn halves_serve(vectors: MatrixView<'_, f32>, metric: Metric) -> bool {
-    vectors.len() >= MIN_ROWS
-        && vectors.dim() >= MIN_SPLIT_DIM
-        && agrees(vectors, metric, |rows| SplitStore::from_rows(rows, metric).ok())
+/// `vectors` in halves, if these rank neighbours nearly as the vectors do and hold every value.
+pub(crate) fn halves(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<SplitStore> {
+    let split = |rows: MatrixView<'_, f32>| SplitStore::from_rows(rows, metric).ok();
+    let serve = vectors.len() >= MIN_ROWS && vectors.dim() >= MIN_SPLIT_DIM && agrees(vectors, metric, split);
+    if serve { split(vectors) } else { None }
 }
 
 /// Whether a stand-in names the nearest rows of a sample.
@@ -99,7 +99,7 @@ mod tests {
     fn ordinary_rows_have_stand_ins() {
         let rows = rows(MIN_ROWS, 0.0, 2.0);
         for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
-            assert!(halves_serve(rows.view(), metric), "{metric}");
+            assert_eq!(halves(rows.view(), metric).map(|halves| halves.len()), Some(MIN_ROWS), "{metric}");
             assert_eq!(bytes(rows.view(), metric).map(|codes| codes.len()), Some(MIN_ROWS), "{metric}");
         }
     }
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn rows_that_bytes_or_halves_cannot_tell_apart_have_none() {
         let crowded = rows(MIN_ROWS, 1000.0, 0.01);
-        assert!(!halves_serve(crowded.view(), Metric::L2));
+        assert!(halves(crowded.view(), Metric::L2).is_none());
         assert!(bytes(crowded.view(), Metric::L2).is_none());
         let mut drowned = rows(MIN_ROWS, 0.0, 2.0);
         drowned.as_mut_slice()[17] = 1e6;
-        assert!(halves_serve(drowned.view(), Metric::L2));
+        assert!(halves(drowned.view(), Metric::L2).is_some());
         assert!(bytes(drowned.view(), Metric::L2).is_none());
     }
 
@@ -122,7 +122,7 @@ mod tests {
         broken.as_mut_slice()[0] = f32::NAN;
         assert!(bytes(broken.view(), Metric::L2).is_none());
         let short = Matrix::new(vec![0.5; MIN_ROWS * 8], 8).unwrap();
-        assert!(!halves_serve(short.view(), Metric::L2));
+        assert!(halves(short.view(), Metric::L2).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::build::{BuildOptions, Element};
 use super::{Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, SplitStore, VectorStore};
+use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, VectorStore};
 use ann_graph::{Hnsw, HnswParams, HnswSearch};
 
 /// A graph over `vectors` as rows of `T`, or of `f32` in halves where these serve.
@@ -16,10 +16,10 @@ pub(super) fn hnsw<T: Element>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let (ef_construction, seed) = (options.ef_construction, options.seed);
     let params = HnswParams { m, m0, ef_construction, seed, ..HnswParams::default() };
-    if T::KIND == ElementKind::F32 && codes::halves_serve(vectors, options.metric) {
-        link(params, vectors, options, SplitStore::from_rows(vectors, options.metric)?)
-    } else {
-        link(params, vectors, options, FlatStore::<T>::from_rows(vectors, options.metric)?)
+    let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, options.metric) } else { None };
+    match halves {
+        Some(halves) => link(params, vectors, options, halves),
+        None => link(params, vectors, options, FlatStore::<T>::from_rows(vectors, options.metric)?),
     }
 }
 
