@@ -17,9 +17,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ann-simd", &[]),
     ("ann-core", &["ann-simd"]),
     ("ann-io", &["ann-simd", "ann-core"]),
+    ("ann-quant", &["ann-simd", "ann-core", "ann-io"]),
     ("ann-graph", &["ann-simd", "ann-core", "ann-io"]),
     ("ann-testkit", &["ann-simd", "ann-core"]),
-    ("ann", &["ann-simd", "ann-core", "ann-io", "ann-graph"]),
+    ("ann", &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph"]),
 ];
 
 /// A word that only some paths may name in code.

@@ -7,10 +7,10 @@
 //! A query that the element type holds exactly is compared in integers where the type is an integer, with the same
 //! result on every instruction set; any other query is compared in `f32`.
 
-use crate::{
-    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore,
-    check_finite,
+use crate::dense::{
+    MAX_DIM, MAX_ROWS, check_dense, inverse_norm, normalised, padded_len, prepare_dense, unit_distance,
 };
+use crate::{DistanceOracle, ElementKind, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore};
 use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
 
 /// Rows of numbers under one of the metrics `L2`, `InnerProduct`, `Cosine`, `L1`.
@@ -79,12 +79,6 @@ pub enum FlatError {
     },
 }
 
-/// Most rows of a store: one bit of an id is left to the structures above.
-pub(crate) const MAX_ROWS: u32 = 1 << 31;
-
-/// Most columns of a row: beyond any data, and far below where sums of offsets could overflow.
-pub(crate) const MAX_DIM: usize = 1 << 20;
-
 impl<T: Scalar> FlatStore<T> {
     /// An empty store of rows of `dim` values.
     ///
@@ -104,7 +98,7 @@ impl<T: Scalar> FlatStore<T> {
             return Err(FlatError::Dim { found: dim });
         }
         let kernels = Kernels::new(arch, metric).ok_or(FlatError::Metric { metric, kind: T::NAME })?;
-        let stride = padded::<T>(dim);
+        let stride = padded_len::<T>(dim);
         Ok(Self { metric, dim, stride, len: 0, rows: Buffer::new(), inverse_norms: Buffer::new(), kernels })
     }
 
@@ -220,7 +214,7 @@ impl<T: Scalar> FlatStore<T> {
     /// Prepares a query as [`Self::float_kernel`] takes it: normalised under cosine, padded with zeros to the length
     /// of a stored row.
     pub fn prepare(&self, query: &[f32], out: &mut Vec<f32>) {
-        prepare(query, self.metric, self.stride, out);
+        prepare_dense(query, self.metric, self.stride, out);
     }
 
     /// Turns what the kernel gave for rows `ids` into distances.
@@ -266,55 +260,6 @@ impl<T: Scalar> Kernels<T> {
         };
         Some(Self { float: Kernel::new(arch, op)?, same: Kernel::new(arch, op) })
     }
-}
-
-/// Elements from one row to the next: whole cache lines, or a power of two of bytes below one line.
-fn padded<T>(dim: usize) -> usize {
-    const LINE: usize = 64;
-    let size = size_of::<T>();
-    let bytes = dim * size;
-    let padded = if bytes < LINE { bytes.next_power_of_two() } else { bytes.next_multiple_of(LINE) };
-    padded / size
-}
-
-/// Whether a vector of numbers may be asked for or stored.
-pub(crate) fn check_dense(vector: &[f32], dim: usize, metric: Metric) -> Result<(), VectorError> {
-    if vector.len() != dim {
-        return Err(VectorError::Dimension { expected: dim, found: vector.len() });
-    }
-    check_finite(vector)?;
-    if metric == Metric::Cosine && vector.iter().all(|&x| x == 0.0) {
-        return Err(VectorError::Zero);
-    }
-    Ok(())
-}
-
-/// `vector` as rows of `f32` are kept: normalised under cosine, padded with zeros.
-pub(crate) fn prepare(vector: &[f32], metric: Metric, stride: usize, out: &mut Vec<f32>) {
-    out.clear();
-    match metric {
-        Metric::Cosine => out.extend(normalised(vector)),
-        _ => out.extend_from_slice(vector),
-    }
-    out.resize(stride, 0.0);
-}
-
-/// `1 / ‖vector‖` in f64, 0 for the zero vector.
-fn inverse_norm(vector: &[f32]) -> f64 {
-    let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if norm > 0.0 { 1.0 / norm } else { 0.0 }
-}
-
-/// `vector` scaled to norm 1, in f64 until the last step.
-fn normalised(vector: &[f32]) -> impl Iterator<Item = f32> + '_ {
-    let scale = inverse_norm(vector);
-    vector.iter().map(move |&x| (f64::from(x) * scale) as f32)
-}
-
-/// Rounding may carry the product of unit vectors past ±1.
-#[inline]
-pub(crate) fn unit_distance(product: f32) -> f32 {
-    (1.0 - product).clamp(0.0, 2.0)
 }
 
 /// Where a [`FlatStore`] prepares a query.

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dense;
 pub mod distance;
 mod element;
 mod exact;
@@ -29,6 +30,7 @@ mod topk;
 mod truth;
 
 pub use ann_simd as simd;
+pub use dense::{MAX_DIM, MAX_ROWS, check_dense, padded_len, prepare_dense, unit_distance};
 pub use element::{ElementKind, Scalar, narrowest};
 pub use exact::{Exact, ExactScratch};
 pub use filter::{All, Filter, Predicate, SortedIds};

@@ -6,8 +6,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use crate::dense::MAX_ROWS;
 use crate::distance::{Distance, ElementError};
-use crate::flat::MAX_ROWS;
 use crate::{DistanceOracle, PushVector, RowError, VectorError, VectorStore};
 
 /// Owned rows compared as `V` by a [`Distance`]: `SpaceStore<str, _>` keeps `String`s, `SpaceStore<[f64], _>` keeps

@@ -6,7 +6,7 @@
 //! it returns. (Two levels as in Aguerrebere et al., *Similarity search in the blink of an eye with compressed indices*,
 //! VLDB 2023, here without loss.)
 
-use crate::flat::{check_dense, prepare, unit_distance};
+use crate::dense::{check_dense, prepare_dense, unit_distance};
 use crate::{
     DistanceOracle, FlatError, FlatOracle, FlatScratch, FlatStore, MatrixView, Metric, PushVector, RowError,
     VectorError, VectorStore,
@@ -249,7 +249,7 @@ impl VectorStore for SplitStore {
     }
 
     fn oracle<'a>(&'a self, query: &'a [f32], scratch: &'a mut SplitScratch) -> SplitOracle<'a> {
-        prepare(query, self.metric, self.stride(), &mut scratch.query);
+        prepare_dense(query, self.metric, self.stride(), &mut scratch.query);
         let SplitScratch { high, query, row } = scratch;
         let high = self.high.oracle(&query[..self.dim()], high);
         SplitOracle { store: self, high, query, reach: self.reach(query), row }
@@ -272,7 +272,7 @@ impl PushVector for SplitStore {
         self.check(vector)?;
         let (start, stride) = (self.low.len(), self.stride());
         let mut row = Vec::new();
-        prepare(vector, self.metric, stride, &mut row);
+        prepare_dense(vector, self.metric, stride, &mut row);
         self.low.resize(start + stride, 0);
         let mut lost = 0.0;
         for (column, (value, low)) in row.iter_mut().zip(&mut self.low.as_mut_slice()[start..]).enumerate() {
