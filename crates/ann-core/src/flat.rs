@@ -10,7 +10,9 @@
 use crate::dense::{
     MAX_DIM, MAX_ROWS, check_dense, inverse_norm, normalised, padded_len, prepare_dense, unit_distance,
 };
-use crate::{DistanceOracle, ElementKind, MatrixView, Metric, PushVector, RowError, Scalar, VectorError, VectorStore};
+use crate::{
+    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, ReadRow, RowError, Scalar, VectorError, VectorStore,
+};
 use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
 
 /// Rows of numbers under one of the metrics `L2`, `InnerProduct`, `Cosine`, `L1`.
@@ -394,5 +396,20 @@ impl<T: Scalar> PushVector for FlatStore<T> {
                 self.inverse_norms.truncate(len);
             }
         }
+    }
+}
+
+impl<T: Scalar> ReadRow for FlatStore<T> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    fn read(&self, id: u32, out: &mut Vec<f32>) {
+        out.clear();
+        out.extend(self.row(id).iter().map(|x| x.widen()));
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::dense::{check_dense, prepare_dense, unit_distance};
 use crate::{
-    DistanceOracle, FlatError, FlatOracle, FlatScratch, FlatStore, MatrixView, Metric, PushVector, RowError,
+    DistanceOracle, FlatError, FlatOracle, FlatScratch, FlatStore, MatrixView, Metric, PushVector, ReadRow, RowError,
     VectorError, VectorStore,
 };
 use ann_simd::{Arch, Buffer, Kernel, Op, Rows};
@@ -293,6 +293,21 @@ impl PushVector for SplitStore {
         // The error stays as large as it was, which is never wrong.
         self.high.truncate(len);
         self.low.truncate(self.high.padded_rows().len());
+    }
+}
+
+impl ReadRow for SplitStore {
+    fn dim(&self) -> usize {
+        self.high.dim()
+    }
+
+    fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    fn read(&self, id: u32, out: &mut Vec<f32>) {
+        self.join(id, out);
+        out.truncate(self.high.dim());
     }
 }
 

@@ -4,6 +4,8 @@
 //! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
 //! indirect call per hop and needs no type parameter for any of them.
 
+use crate::Metric;
+
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
     /// Whether [`Self::distances`] are estimates, and [`Self::exact`] is to be asked about rows that are returned.
@@ -89,6 +91,21 @@ pub trait PushVector: VectorStore {
 
     /// Removes the rows from `len` on: how a failed or cancelled insertion is taken back.
     fn truncate(&mut self, len: usize);
+}
+
+/// A store whose rows can be read back as `f32`.
+pub trait ReadRow: VectorStore<Vector = [f32]> {
+    /// Columns of a row.
+    fn dim(&self) -> usize;
+
+    /// The metric that was chosen.
+    fn metric(&self) -> Metric;
+
+    /// Replaces `out` by row `id` as stored: some stores normalise rows under cosine.
+    ///
+    /// # Panics
+    /// If `id` is no row.
+    fn read(&self, id: u32, out: &mut Vec<f32>);
 }
 
 /// What is wrong with a vector.

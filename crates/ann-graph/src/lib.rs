@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod adjacency;
+mod blocks;
 mod frontier;
 mod hnsw;
 mod refine;
@@ -15,5 +16,6 @@ mod select;
 mod visited;
 
 pub use adjacency::FlatGraph;
+pub use blocks::{BlockError, BlockHnsw, BlockScratch, BlockSearch};
 pub use hnsw::{BuildError, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError};
 pub use select::OcclusionRule;

@@ -9,9 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod node_rabitq;
 mod quantizer;
+mod rotation;
 mod store;
 
 pub use error::TrainError;
+pub use node_rabitq::{NodeRabitq, NodeRabitqParams, NodeRabitqQuery};
 pub use quantizer::Quantizer;
+pub use rotation::Rotation;
 pub use store::{CodeOracle, CodeScratch, CodeStore};

@@ -112,6 +112,39 @@ impl Arch {
         Level::ALL.into_iter().filter(|level| level.is_present()).map(Arch).collect()
     }
 
+    /// Runs `body` inside a function compiled for the level: plain loops in it are vectorised as far as the level goes,
+    /// provided that everything in it is inlined. Mark the closure and what it calls `#[inline(always)]`.
+    ///
+    /// ```
+    /// let arch = ann_simd::Arch::detect()?;
+    /// let mut values = [1.5_f32; 100];
+    /// arch.run(#[inline(always)] || values.iter_mut().for_each(|x| *x *= 2.0));
+    /// assert_eq!(values, [3.0; 100]);
+    /// # Ok::<(), ann_simd::ArchError>(())
+    /// ```
+    #[inline(always)]
+    pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,fma,bmi1,bmi2,f16c")]
+            fn v3<R>(body: impl FnOnce() -> R) -> R {
+                body()
+            }
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,fma,bmi1,bmi2")]
+            fn v4<R>(body: impl FnOnce() -> R) -> R {
+                body()
+            }
+            match self.0 {
+                // SAFETY: the level is present, as this value proves.
+                Level::V3 => return unsafe { v3(body) },
+                // SAFETY: as above.
+                Level::V4 | Level::V4x => return unsafe { v4(body) },
+                _ => {}
+            }
+        }
+        body()
+    }
+
     /// The level that this value proves.
     #[must_use]
     pub fn level(self) -> Level {

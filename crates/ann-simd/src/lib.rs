@@ -30,6 +30,7 @@ mod element;
 mod float;
 mod int;
 mod kernel;
+pub mod lanes;
 mod memory;
 pub mod reference;
 mod rows;

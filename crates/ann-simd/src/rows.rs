@@ -85,13 +85,18 @@ impl<'a, T> Rows<'a, T> {
     /// id out of range is allowed and wasted, lines past the row's end are not fetched.
     #[inline(always)]
     pub fn prefetch(self, id: u32, lines: usize) {
-        let bytes = self.dim * size_of::<T>();
+        self.prefetch_lines(id, 0..lines);
+    }
+
+    /// As [`Rows::prefetch`], for the cache lines `lines` of the row: a long row is better asked for little by little, since a
+    /// processor keeps few lines under way and waits while it can take no more.
+    #[inline(always)]
+    pub fn prefetch_lines(self, id: u32, lines: Range<usize>) {
         // The address may lie outside of the slice; it is never dereferenced, so wrapping arithmetic is all it needs.
         let start = self.data.as_ptr().wrapping_add((id as usize).wrapping_mul(self.stride)).cast::<u8>();
-        let mut offset = 0;
-        while offset < bytes && offset < lines.saturating_mul(LINE) {
-            prefetch_line(start.wrapping_add(offset));
-            offset += LINE;
+        let end = lines.end.min((self.dim * size_of::<T>()).div_ceil(LINE));
+        for line in lines.start..end {
+            prefetch_line(start.wrapping_add(line * LINE));
         }
     }
 

@@ -1,0 +1,435 @@
+//! RaBitQ codes of neighbours relative to the node that links to them, and eight-bit codes of the node itself.
+//!
+//! Gou, Gao, Xu, Long, *SymphonyQG*, SIGMOD 2025, arXiv:2411.12229, on the codes of Gao and Long, *RaBitQ*, SIGMOD 2024,
+//! arXiv:2405.12497. Rows are centred and rotated at random; what a neighbour adds to its node is kept as one sign (or a
+//! few bits) per coordinate and two factors that make the estimate of a product unbiased. *Where we differ*: the node's
+//! own row is kept in eight bits, the factors in half precision, and a query is looked up in exact integer sums.
+//!
+//! Cost: `planes / 8` bytes per coordinate and neighbour and 4 bytes of factors; one byte per coordinate of the own row.
+
+use crate::{Rotation, TrainError};
+use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len};
+use ann_core::simd::{Arch, Kernel, Op, f16};
+use ann_core::{MatrixView, Metric, NodeCodec, prepare_dense};
+
+/// Largest half-precision number that factors are scaled to.
+const LARGEST: f32 = 60_000.0;
+
+/// What [`NodeRabitq::train`] wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeRabitqParams {
+    /// Bits per coordinate of a neighbour, 1 to 8.
+    pub planes: usize,
+    /// Of the random rotation.
+    pub seed: u64,
+}
+
+impl Default for NodeRabitqParams {
+    fn default() -> Self {
+        Self { planes: 1, seed: 0 }
+    }
+}
+
+/// A trained codec of nodes and their neighbours.
+#[derive(Debug, Clone)]
+pub struct NodeRabitq {
+    metric: Metric,
+    planes: usize,
+    mean: Vec<f32>,
+    /// How far the rows of the training lie from the mean, at most.
+    radius: f32,
+    rotation: Rotation,
+    arch: Arch,
+    lanes: LaneKernel,
+    own: Kernel<i8, i8>,
+}
+
+/// A query of [`NodeRabitq`].
+#[derive(Debug, Default)]
+pub struct NodeRabitqQuery {
+    centred: Vec<f32>,
+    rotated: Vec<f32>,
+    whole: Vec<i32>,
+    tables: Vec<u8>,
+    step: f32,
+    offset: f32,
+    own: Vec<i8>,
+    own_step: f32,
+    /// What is added to every own distance: the query's squared norm, or its product with the mean.
+    base: f32,
+}
+
+impl NodeRabitq {
+    /// Learns the mean of `rows`, `(n, dim)`, finite, and the range of what is kept of them.
+    ///
+    /// # Errors
+    /// [`TrainError`] if there is no row, `planes` is not 1 to 8, or the metric is none of `L2`, `InnerProduct` and `Cosine`.
+    pub fn train(rows: MatrixView<'_, f32>, metric: Metric, params: &NodeRabitqParams) -> Result<Self, TrainError> {
+        if rows.is_empty() {
+            return Err(TrainError::TooFew { found: 0, needed: 1 });
+        }
+        let mut row = Vec::new();
+        let mut mean = vec![0f64; rows.dim()];
+        for vector in rows.rows() {
+            prepare_dense(vector, metric, rows.dim(), &mut row);
+            mean.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        let mean: Vec<f32> = mean.iter().map(|sum| (sum / rows.len() as f64) as f32).collect();
+        let mut farthest = 0f32;
+        for vector in rows.rows() {
+            prepare_dense(vector, metric, rows.dim(), &mut row);
+            farthest = farthest.max(row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum());
+        }
+        // Squares of a radius near either end of the range would leave it.
+        let radius = farthest.sqrt().clamp(1e-15, 1e15);
+        Self::with_mean(mean, radius, metric, params)
+    }
+
+    /// A codec for rows within `radius` of `mean`.
+    fn with_mean(mean: Vec<f32>, radius: f32, metric: Metric, params: &NodeRabitqParams) -> Result<Self, TrainError> {
+        let NodeRabitqParams { planes, seed } = *params;
+        if !(1..=8).contains(&planes) {
+            return Err(TrainError::Param { name: "planes", found: planes, must: "1 to 8" });
+        }
+        if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
+            return Err(TrainError::Metric { metric, kind: "RaBitQ" });
+        }
+        let arch = Arch::detect()?;
+        let own = Kernel::new(arch, Op::Dot).ok_or(TrainError::Metric { metric, kind: "RaBitQ" })?;
+        let (rotation, lanes) = (Rotation::new(mean.len(), seed), LaneKernel::new(arch));
+        Ok(Self { metric, planes, mean, radius, rotation, arch, lanes, own })
+    }
+
+    /// What the first factors are multiplied by: a difference of two rows is at most twice the radius long, see `encode` for
+    /// what the factors are made of.
+    fn add_scale(&self) -> f32 {
+        10.0 * self.radius * self.radius / LARGEST
+    }
+
+    /// What the second factors are multiplied by.
+    fn rescale_scale(&self) -> f32 {
+        8.0 * self.radius / LARGEST
+    }
+
+    /// Values of a rotated row, with zeros behind it that fill whole groups of half bytes.
+    fn width(&self) -> usize {
+        self.rotation.padded_dim().next_multiple_of(4 * GROUP)
+    }
+
+    fn half_bytes(&self) -> usize {
+        self.width() / 4
+    }
+
+    /// Whether distances are squared ones; products otherwise.
+    fn is_squared(&self) -> bool {
+        self.metric != Metric::InnerProduct
+    }
+
+    /// The middle of the codes 0 to 2^planes - 1.
+    fn middle(&self) -> f32 {
+        ((1u32 << self.planes) - 1) as f32 / 2.0
+    }
+
+    /// What [`NodeCodec::encode`] does, for the compiler to vectorise.
+    #[inline(always)]
+    fn encode_in(&self, owner: &[f32], neighbors: &[&[f32]], lanes: usize, codes: &mut [u8]) {
+        assert!(neighbors.len() <= lanes, "{} neighbours for {lanes} lanes", neighbors.len());
+        codes.fill(0);
+        let half_bytes = self.half_bytes();
+        let block = block_len(half_bytes, self.planes);
+        let (codes, factors) = codes.split_at_mut(lanes / LANES * block);
+        let factors: &mut [f16] = bytemuck::cast_slice_mut(&mut factors[..lanes * 2 * size_of::<f16>()]);
+        let (add, rescale) = factors.split_at_mut(lanes);
+        add.fill(f16::INFINITY);
+        let owner_total = self.middle() * total(owner);
+        let mut difference = vec![0f32; owner.len()];
+        let mut code = vec![0u8; owner.len()];
+        for (lane, neighbor) in neighbors.iter().enumerate() {
+            difference.iter_mut().zip(*neighbor).zip(owner).for_each(|((d, x), o)| *d = x - o);
+            let norm = dot(&difference, &difference);
+            let deviation = (norm / self.rotation.padded_dim() as f32).sqrt();
+            let scale = if deviation > 0.0 { 1.0 / (deviation * STEPS[self.planes - 1]) } else { 0.0 };
+            let (centre, top) = (self.middle() + 0.5, 2.0 * self.middle());
+            // Truncation rounds down what is not negative.
+            code.iter_mut().zip(&difference).for_each(|(code, d)| *code = (d * scale + centre).clamp(0.0, top) as u8);
+            let with_difference = dot_code(&code, &difference) - self.middle() * total(&difference);
+            let with_owner = dot_code(&code, owner) - owner_total;
+            let codes = &mut codes[lane / LANES * block..][..block];
+            pack(&code, self.planes, lane % LANES, codes);
+            let factor = if with_difference > 0.0 { norm / with_difference } else { 0.0 };
+            let (first, second) =
+                if self.is_squared() { (norm + 2.0 * factor * with_owner, -2.0 * factor) } else { (0.0, -factor) };
+            add[lane] = half(first / self.add_scale());
+            rescale[lane] = half(second / self.rescale_scale());
+        }
+    }
+
+    /// What [`NodeCodec::prepare`] does, for the compiler to vectorise.
+    #[inline(always)]
+    fn prepare_in(&self, out: &mut NodeRabitqQuery) {
+        out.base = if self.is_squared() {
+            out.centred.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
+            out.centred.iter().map(|x| x * x).sum()
+        } else {
+            -out.centred.iter().zip(&self.mean).map(|(x, mean)| x * mean).sum::<f32>()
+        };
+        self.rotation.apply(&out.centred, &mut out.rotated);
+        out.rotated.resize(self.width(), 0.0);
+        let largest = out.rotated.iter().fold(0f32, |most, x| most.max(x.abs()));
+        out.own_step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        out.own.iter_mut().zip(whole(&out.rotated, 1.0 / out.own_step)).for_each(|(own, x)| *own = x as i8);
+        let fours = out.rotated.as_chunks::<4>().0;
+        let widest = fours.iter().fold(0f32, |most, [a, b, c, d]| most.max(a.abs() + b.abs() + c.abs() + d.abs()));
+        // Rounding moves four numbers by two at most.
+        let step = if widest > 0.0 { widest / 253.0 } else { 1.0 };
+        out.whole.iter_mut().zip(whole(&out.rotated, 1.0 / step)).for_each(|(to, x)| *to = x);
+        let least = tables(&out.whole, &mut out.tables);
+        // A code stands for what lies between -middle and middle; tables count from their least entry.
+        let weight = ((1i32 << self.planes) - 1) as f32;
+        let sum: i32 = out.whole.iter().sum();
+        out.step = step * self.rescale_scale();
+        out.offset = (weight * least as f32 - self.middle() * sum as f32) * out.step;
+    }
+
+    /// The table query of a prepared one.
+    fn tables<'a>(&self, query: &'a NodeRabitqQuery) -> TableQuery<'a> {
+        TableQuery {
+            tables: &query.tables,
+            planes: self.planes,
+            step: query.step,
+            offset: query.offset,
+            add_scale: self.add_scale(),
+        }
+    }
+}
+
+/// Width of a step between codes in standard deviations of what is coded: the least squared error for Gaussian values
+/// (Max, *Quantizing for minimum distortion*, 1960). One plane keeps the sign alone.
+const STEPS: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
+
+/// Bytes of the two factors behind a node's own row.
+const OWN_FACTORS: usize = 8;
+
+impl NodeCodec for NodeRabitq {
+    type Query = NodeRabitqQuery;
+
+    fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
+    fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    fn transformed_len(&self) -> usize {
+        self.width()
+    }
+
+    fn transform(&self, row: &[f32], out: &mut [f32]) {
+        let mut centred = Vec::new();
+        prepare_dense(row, self.metric, row.len(), &mut centred);
+        centred.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
+        let mut rotated = Vec::new();
+        self.rotation.apply(&centred, &mut rotated);
+        let (values, padding) = out.split_at_mut(rotated.len());
+        values.copy_from_slice(&rotated);
+        padding.fill(0.0);
+    }
+
+    fn codes_len(&self, lanes: usize) -> usize {
+        let codes = lanes / LANES * block_len(self.half_bytes(), self.planes);
+        codes + (lanes * 2 * size_of::<f16>()).next_multiple_of(64)
+    }
+
+    fn own_len(&self) -> usize {
+        self.width() + OWN_FACTORS
+    }
+
+    fn encode(&self, owner: &[f32], neighbors: &[&[f32]], lanes: usize, codes: &mut [u8]) {
+        self.arch.run(
+            #[inline(always)]
+            || self.encode_in(owner, neighbors, lanes, codes),
+        );
+    }
+    fn encode_own(&self, owner: &[f32], own: &mut [u8]) {
+        let (codes, factors) = own.split_at_mut(owner.len());
+        let largest = owner.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        let (mut norm, mut product) = (0f32, 0f32);
+        for (code, &x) in codes.iter_mut().zip(owner) {
+            let value = (x * scale).round();
+            *code = value as i8 as u8;
+            norm += x * x;
+            product += value * x;
+        }
+        let factor = if product > 0.0 { norm / product } else { 0.0 };
+        factors[..4].copy_from_slice(&factor.to_le_bytes());
+        factors[4..].copy_from_slice(&norm.to_le_bytes());
+    }
+
+    fn prepare(&self, query: &[f32], out: &mut NodeRabitqQuery) {
+        prepare_dense(query, self.metric, query.len(), &mut out.centred);
+        // Room once, so that nothing below allocates.
+        out.own.resize(self.width(), 0);
+        out.whole.resize(self.width(), 0);
+        out.tables.resize(4 * self.width(), 0);
+        self.arch.run(
+            #[inline(always)]
+            || self.prepare_in(out),
+        );
+    }
+
+    fn own(&self, query: &NodeRabitqQuery, own: &[u8]) -> f32 {
+        let (codes, factors) = own.split_at(query.own.len());
+        let (factor, norm) = factors.split_at(4);
+        let read = |bytes: &[u8]| bytes.try_into().map_or(0.0, f32::from_le_bytes);
+        let product = self.own.pair(&query.own, bytemuck::cast_slice(codes)) * query.own_step * read(factor);
+        if self.is_squared() { query.base + read(norm) - 2.0 * product } else { query.base - product }
+    }
+
+    fn origin(&self, query: &NodeRabitqQuery) -> f32 {
+        query.base
+    }
+
+    fn score(&self, query: &NodeRabitqQuery, owner: f32, codes: &[u8], bound: f32, out: &mut [f32]) -> u64 {
+        let query = self.tables(query);
+        let (codes, factors) = codes.split_at(out.len() / LANES * query.block_len());
+        let factors = bytemuck::cast_slice(&factors[..out.len() * 2 * size_of::<f16>()]);
+        self.lanes.estimate(&query, codes, factors, owner, bound, out)
+    }
+}
+
+/// Writes the bits of a code into its lane, plane by plane: see [`ann_core::simd::lanes::place`].
+#[inline(always)]
+fn pack(code: &[u8], planes: usize, lane: usize, codes: &mut [u8]) {
+    let groups = codes.chunks_exact_mut(LANES * GROUP / 2);
+    let parts = (0..planes).rev().flat_map(|shift| code.chunks_exact(4 * GROUP).map(move |part| (shift, part)));
+    for (group, (shift, part)) in groups.zip(parts) {
+        let (low, high) = part.split_at(2 * GROUP);
+        let bits =
+            |values: &[u8]| values.iter().rev().fold(0u32, |bits, value| bits << 1 | u32::from(value >> shift & 1));
+        let (low, high) = (bits(low), bits(high));
+        for (b, byte) in group[4 * lane..4 * lane + 4].iter_mut().enumerate() {
+            *byte = (low >> (4 * b) & 15 | (high >> (4 * b) & 15) << 4) as u8;
+        }
+    }
+}
+
+/// Sums in sixteen lanes, which every processor adds side by side.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; 16];
+    for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
+        sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+    }
+    sums.iter().sum()
+}
+
+/// The sum of values, as [`dot`] adds.
+#[inline(always)]
+fn total(values: &[f32]) -> f32 {
+    let mut sums = [0f32; 16];
+    for values in values.as_chunks::<16>().0 {
+        sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+    }
+    sums.iter().sum()
+}
+
+/// As [`dot`], with whole numbers.
+#[inline(always)]
+fn dot_code(code: &[u8], b: &[f32]) -> f32 {
+    let mut sums = [0f32; 16];
+    for (a, b) in code.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
+        sums.iter_mut().zip(a).zip(b).for_each(|((sum, &a), b)| *sum += f32::from(a) * b);
+    }
+    sums.iter().sum()
+}
+
+/// The nearest number of half precision that is finite.
+fn half(value: f32) -> f16 {
+    f16::from_f32(value.clamp(-65_504.0, 65_504.0))
+}
+
+/// `values * scale` as the nearest whole numbers, which must lie within ±2²². Adding 1.5 · 2²³ leaves them in the lowest bits,
+/// where a cast would have to mind numbers out of range.
+#[inline(always)]
+fn whole(values: &[f32], scale: f32) -> impl Iterator<Item = i32> + '_ {
+    const MAGIC: f32 = 12_582_912.0;
+    values.iter().map(move |x| (x * scale + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32)
+}
+
+/// The sums of every subset of four whole numbers in a row, each less the least of its table, into `out`. Gives the sum of
+/// what was subtracted.
+#[inline(always)]
+fn tables(values: &[i32], out: &mut [u8]) -> i32 {
+    const SUBSETS: [[u8; 16]; 4] = subsets();
+    let mut least = 0;
+    for (four, table) in values.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<16>().0) {
+        let low: i32 = four.iter().map(|&x| x.min(0)).sum();
+        least += low;
+        // Bytes wrap around on the way, never at the end.
+        *table = [low.wrapping_neg() as u8; 16];
+        for (&x, subset) in four.iter().zip(&SUBSETS) {
+            table.iter_mut().zip(subset).for_each(|(entry, member)| *entry = entry.wrapping_add(x as u8 & member));
+        }
+    }
+    least
+}
+
+/// All ones where a number is in a subset: bit `i` of the subset's own number.
+const fn subsets() -> [[u8; 16]; 4] {
+    let mut subsets = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        subsets[at / 16][at % 16] = if at % 16 >> (at / 16) & 1 == 1 { u8::MAX } else { 0 };
+        at += 1;
+    }
+    subsets
+}
+
+#[cfg(feature = "persist")]
+mod persist {
+    //! Version 1: the mean as a section, the rotation by its seed.
+
+    use super::{NodeRabitq, NodeRabitqParams};
+    use ann_core::{MAX_DIM, Metric, NodeCodec};
+    use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    struct Meta {
+        metric: String,
+        planes: u8,
+        seed: u64,
+        radius: f32,
+    }
+
+    impl Persist for NodeRabitq {
+        const KIND: &'static str = "node-rabitq";
+        const VERSION: u16 = 1;
+
+        fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+            let (metric, planes) = (self.metric().to_string(), self.planes as u8);
+            writer.meta(&Meta { metric, planes, seed: self.rotation.seed(), radius: self.radius })?;
+            writer.section("mean", &self.mean)
+        }
+
+        fn load(archive: &Archive) -> Result<Self, LoadError> {
+            let Meta { metric, planes, seed, radius } = archive.meta()?;
+            let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+            let mean = archive.section::<f32>("mean")?;
+            if !(1..=MAX_DIM).contains(&mean.len()) || mean.iter().any(|x| !x.is_finite()) {
+                return Err(archive.corrupt("mean", "no finite row of 1 to 1,048,576 columns"));
+            }
+            if !(radius.is_finite() && radius > 0.0) {
+                return Err(archive.corrupt("radius", format!("{radius} is no distance")));
+            }
+            let params = NodeRabitqParams { planes: planes.into(), seed };
+            Self::with_mean(mean.to_vec(), radius, metric, &params)
+                .map_err(|error| archive.corrupt("params", error.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
