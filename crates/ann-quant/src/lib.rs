@@ -8,10 +8,18 @@
 
 #![forbid(unsafe_code)]
 
+mod bits;
 mod error;
+mod kmeans;
+mod linalg;
+mod nearest;
+mod pq;
 mod quantizer;
 mod store;
 
 pub use error::TrainError;
+pub use kmeans::{KMeans, KMeansInit, KMeansParams};
+pub use linalg::Pca;
+pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
 pub use store::{CodeOracle, CodeScratch, CodeStore};
