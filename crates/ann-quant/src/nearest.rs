@@ -132,9 +132,9 @@ fn block<S: Simd, const P: usize>(simd: S, table: &Table, points: &[[f32; P]]) -
     for (group, offsets) in columns.chunks_exact(points.len() * per_group).zip(offsets.chunks_exact(per_group)) {
         for (part, &offset) in offsets.iter().enumerate() {
             let mut sums = [offset; P];
-            for (&column, point) in group[part..].iter().step_by(per_group).zip(points) {
+            for (column, point) in group.chunks_exact(per_group).zip(points) {
                 for (sum, &x) in sums.iter_mut().zip(point) {
-                    *sum = simd.negate_mul_add_e_f32s(simd.splat_f32s(x), column, *sum);
+                    *sum = simd.negate_mul_add_e_f32s(simd.splat_f32s(x), column[part], *sum);
                 }
             }
             for p in 0..P {

@@ -17,7 +17,7 @@ use ann_core::simd::{Arch, Kernel, Op, Rows};
 use ann_core::{MAX_DIM, MatrixView, Metric, Par, ScratchPool, prepare_dense, split_mix};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// How to train a [`Pq`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -232,8 +232,8 @@ fn acceptance_error_and_recall_are_those_of_faiss() {
         eprintln!("{} PQ{m}x{nbits}: {found:.4?}, faiss {relative} {recall:?}", set.name);
         assert!((found.0 / relative - 1.0).abs() < 0.019, "{} PQ{m}x{nbits}: {}", set.name, found.0);
         for (found, expected) in found.1.iter().zip(recall) {
-            // Two standard errors of 10,000 neighbours in 1,000 queries.
-            assert!((found - expected).abs() < 0.015, "{} PQ{m}x{nbits}: {found} {expected}", set.name);
+            // Ten neighbours of each of 1,000 queries, and codebooks from other random starts.
+            assert!((found - expected).abs() < 0.02, "{} PQ{m}x{nbits}: {found} {expected}", set.name);
         }
     }
 }
