@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anisotropic;
 mod bits;
 mod error;
 mod kmeans;
@@ -18,6 +19,7 @@ mod pq;
 mod quantizer;
 mod store;
 
+pub use anisotropic::{Anisotropic, AnisotropicParams};
 pub use error::TrainError;
 pub use kmeans::{KMeans, KMeansInit, KMeansParams};
 pub use linalg::Pca;

@@ -10,7 +10,8 @@
 use crate::TrainError;
 use crate::kmeans::check_rows;
 use ann_core::{MatrixView, Metric, Par, ScratchPool};
-use nalgebra::{DMatrix, DMatrixView};
+use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
+use std::ops::Range;
 
 /// Sweeps after which a decomposition gives up.
 const MAX_SWEEPS: usize = 1000;
@@ -91,25 +92,31 @@ impl Pca {
     }
 }
 
-/// Rows per piece: the pieces are at most sixteen, since each has a matrix of its own.
-fn piece(n: usize) -> usize {
-    n.div_ceil(16).max(256)
+/// `len` sums over `n` rows: `add` adds what a range of rows contributes. At most sixteen ranges, since each has sums of its
+/// own, which are added in order.
+pub(crate) fn pieces(n: usize, len: usize, par: Par, add: impl Fn(Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
+    let piece = n.div_ceil(16).max(256);
+    let parts = par.map_chunks(n, piece, &ScratchPool::<()>::default(), |(), range| {
+        let mut sums = vec![0.0; len];
+        add(range, &mut sums);
+        sums
+    });
+    let mut sums = vec![0.0; len];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    sums
 }
 
 /// Mean of every column.
 pub(crate) fn mean(rows: &[f32], dim: usize, par: Par) -> Vec<f64> {
     let n = rows.len() / dim;
-    let parts = par.map_chunks(n, piece(n), &ScratchPool::<()>::default(), |(), range| {
-        let mut sums = vec![0.0; dim];
+    let mut mean = pieces(n, dim, par, |range, sums| {
         for row in rows[range.start * dim..range.end * dim].chunks_exact(dim) {
             sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
-        sums
     });
-    let mut mean = vec![0.0; dim];
-    for part in parts {
-        mean.iter_mut().zip(part).for_each(|(mean, part)| *mean += part / n as f64);
-    }
+    mean.iter_mut().for_each(|mean| *mean /= n as f64);
     mean
 }
 
@@ -125,8 +132,10 @@ pub(crate) fn cross(x: &[f32], mean_x: &[f64], y: &[f32], mean_y: &[f64], dim: u
         }
     };
     let pool = ScratchPool::<(Vec<f64>, Vec<f64>)>::default();
-    let parts = par.map_chunks(n, piece(n), &pool, |(a, b), range| {
-        let mut sum = DMatrix::<f64>::zeros(dim, dim);
+    let sums = pieces(n, dim * dim, par, |range, sum| {
+        let mut scratch = pool.take();
+        let (a, b) = &mut scratch;
+        let mut sum = DMatrixViewMut::from_slice(sum, dim, dim);
         let range = range.start * dim..range.end * dim;
         for (x, y) in x[range.clone()].chunks(BLOCK * dim).zip(y[range].chunks(BLOCK * dim)) {
             centred(x, mean_x, a);
@@ -136,9 +145,9 @@ pub(crate) fn cross(x: &[f32], mean_x: &[f64], y: &[f32], mean_y: &[f64], dim: u
                 (DMatrixView::from_slice(a, dim, a.len() / dim), DMatrixView::from_slice(b, dim, b.len() / dim));
             sum.gemm(1.0, &a, &b.transpose(), 1.0);
         }
-        sum
+        pool.give(scratch);
     });
-    parts.into_iter().fold(DMatrix::zeros(dim, dim), |sum, part| sum + part)
+    DMatrix::from_vec(dim, dim, sums)
 }
 
 /// The rotation `R`, row-major, for which `Σ ‖R xᵢ - yᵢ‖²` is least, from `Σ xᵢ yᵢᵀ`; `None` if it was not found.
@@ -158,7 +167,7 @@ pub(crate) fn rotate(rows: &[f32], rotation: &[f32], dim: usize, par: Par) -> Ve
     let turned = DMatrixView::from_slice(rotation, dim, dim).transpose();
     par.for_each_chunk_mut(&mut out, BLOCK * dim, &ScratchPool::<()>::default(), |(), at, out| {
         let rows = DMatrixView::from_slice(&rows[at..at + out.len()], dim, out.len() / dim);
-        nalgebra::DMatrixViewMut::from_slice(out, dim, rows.ncols()).gemm(1.0, &turned, &rows, 0.0);
+        DMatrixViewMut::from_slice(out, dim, rows.ncols()).gemm(1.0, &turned, &rows, 0.0);
     });
     out
 }
