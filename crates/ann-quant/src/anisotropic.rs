@@ -260,3 +260,9 @@ impl Quantizer for Anisotropic {
         self.pq.scan(query, codes, out);
     }
 }
+
+impl AsRef<Pq> for Anisotropic {
+    fn as_ref(&self) -> &Pq {
+        &self.pq
+    }
+}

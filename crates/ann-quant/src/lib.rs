@@ -11,6 +11,7 @@
 mod anisotropic;
 mod bits;
 mod error;
+mod fastscan;
 mod kmeans;
 mod linalg;
 mod nearest;
@@ -21,6 +22,7 @@ mod store;
 
 pub use anisotropic::{Anisotropic, AnisotropicParams};
 pub use error::TrainError;
+pub use fastscan::{FastCodes, FastQuery};
 pub use kmeans::{KMeans, KMeansInit, KMeansParams};
 pub use linalg::Pca;
 pub use opq::{Opq, OpqParams, OpqQuery};

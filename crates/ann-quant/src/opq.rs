@@ -177,6 +177,13 @@ pub struct OpqQuery {
     tables: PqQuery,
 }
 
+impl OpqQuery {
+    /// The tables, for [`FastQuery`](crate::FastQuery).
+    pub fn tables(&self) -> &PqQuery {
+        &self.tables
+    }
+}
+
 impl Quantizer for Opq {
     const NAME: &'static str = "optimised product quantizer";
     type Prepared = OpqQuery;
@@ -220,5 +227,11 @@ impl Quantizer for Opq {
 
     fn scan(&self, query: &OpqQuery, codes: Rows<'_, u8>, out: &mut [f32]) {
         self.pq.scan(&query.tables, codes, out);
+    }
+}
+
+impl AsRef<Pq> for Opq {
+    fn as_ref(&self) -> &Pq {
+        &self.pq
     }
 }

@@ -321,6 +321,12 @@ impl Quantizer for Pq {
     }
 }
 
+impl AsRef<Pq> for Pq {
+    fn as_ref(&self) -> &Pq {
+        self
+    }
+}
+
 impl Pq {
     /// `out[i]` becomes the distance to `code(i)`: four codes at a time, since additions wait for one another, each in
     /// the order of its groups.
