@@ -18,8 +18,8 @@ pub(crate) fn write(packed: &mut [u8], nbits: usize, at: usize, number: u32) {
 pub(crate) fn read(packed: &[u8], nbits: usize, at: usize) -> usize {
     let bit = at * nbits;
     let bytes = packed[bit / 8..].iter().take(3).rev();
-    let joined = bytes.fold(0, |joined, &byte| joined << 8 | usize::from(byte));
-    joined >> (bit % 8) & ((1 << nbits) - 1)
+    let joined = bytes.fold(0, |joined, &byte| (joined << 8) | usize::from(byte));
+    (joined >> (bit % 8)) & ((1 << nbits) - 1)
 }
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ mod tests {
     fn numbers_come_back_and_fill_no_more_than_their_bytes() {
         for nbits in 4..=12 {
             for count in 1..20 {
-                let number = |at: usize| (at * 2_654_435_761 >> 7) & ((1 << nbits) - 1);
+                let number = |at: usize| ((at * 2_654_435_761) >> 7) & ((1 << nbits) - 1);
                 let mut packed = vec![0; packed_len(count, nbits)];
                 (0..count).for_each(|at| write(&mut packed, nbits, at, number(at) as u32));
                 assert!((0..count).all(|at| read(&packed, nbits, at) == number(at)), "{nbits} bits, {count}");

@@ -16,6 +16,8 @@ mod kmeans;
 mod linalg;
 mod nearest;
 mod opq;
+#[cfg(feature = "persist")]
+mod persist;
 mod pq;
 mod quantizer;
 mod store;

@@ -10,7 +10,7 @@
 //! same, a distance `m` additions; `⌈m nbits / 8⌉` bytes per row.
 
 use crate::bits::{packed_len, read, write};
-use crate::kmeans::{KMeansParams, check_rows, lloyd, sample, squared, start};
+use crate::kmeans::{KMeansParams, check_rows, lloyd, sample, start};
 use crate::nearest::Table;
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, Rows};
@@ -414,22 +414,4 @@ impl Symmetric {
             _ => -sum,
         }
     }
-}
-
-/// `Σ ‖x - x̂‖²` over rows that a quantizer encodes and decodes.
-pub(crate) fn error<Q: Quantizer>(quantizer: &Q, rows: &[f32], par: Par) -> f64 {
-    let dim = quantizer.dim();
-    let pool = ScratchPool::<(Vec<f32>, Vec<u8>, Vec<f32>)>::default();
-    let parts = par.map_chunks(rows.len() / dim, 256, &pool, |(scratch, code, decoded), range| {
-        code.resize(quantizer.code_len(), 0);
-        decoded.resize(dim, 0.0);
-        let mut sum = 0.0;
-        for row in rows[range.start * dim..range.end * dim].chunks_exact(dim) {
-            quantizer.encode(row, scratch, code);
-            quantizer.decode(code, decoded);
-            sum += squared(row, decoded);
-        }
-        sum
-    });
-    parts.into_iter().sum()
 }

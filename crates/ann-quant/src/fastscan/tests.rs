@@ -80,7 +80,7 @@ fn hostile_tables_neither_overflow_nor_divide_by_zero() {
     query.prepare(&PqQuery { tables, base: 0.0 });
     let largest: u32 = query.tables().chunks(16).map(|table| u32::from(table[15])).sum();
     assert!(largest <= u32::from(u16::MAX) && largest > 60_000, "{largest}");
-    query.prepare(&PqQuery { tables: vec![f32::MAX, f32::MIN, 0.0, 0.0].repeat(4), base: 0.0 });
+    query.prepare(&PqQuery { tables: [f32::MAX, f32::MIN, 0.0, 0.0].repeat(4), base: 0.0 });
     assert_eq!(query.tables().len(), 128);
     query.prepare(&PqQuery::default());
     assert!(query.tables().is_empty());

@@ -1,7 +1,6 @@
 use super::*;
 use crate::CodeStore;
-use crate::pq::error;
-use crate::pq::tests::{quality, trained};
+use crate::pq::tests::{error, quality, trained};
 use ann_core::Matrix;
 use ann_testkit::portable::{Portable, iso64, mix128, spec256};
 use ann_testkit::shapes;
@@ -113,12 +112,15 @@ fn what_is_no_rotation_is_refused() {
     ));
 }
 
+/// Set, groups, rounds; error of faiss and the most that ours may be; recall of faiss.
+type Line<'a> = (&'a Portable, usize, usize, f64, f64, [f64; 4]);
+
 /// faiss 1.15.1 with 50 rounds; 10 on `spec256`.
 #[test]
 #[ignore = "slow: six trainings on whole sets"]
 fn acceptance_rotation_helps_as_much_as_in_faiss() {
     let (mix, iso, spec) = (mix128(50_000, 1000), iso64(20_000, 1000), spec256(50_000, 1000));
-    let table: [(&Portable, usize, usize, f64, f64, [f64; 4]); 6] = [
+    let table: [Line; 6] = [
         (&mix, 8, 50, 0.0214, 0.030, [0.778, 0.964, 0.9996, 1.0]),
         (&mix, 16, 50, 0.0122, 0.013, [0.865, 0.997, 1.0, 1.0]),
         (&mix, 32, 50, 0.0095, 0.0100, [0.907, 0.9995, 1.0, 1.0]),

@@ -1,11 +1,30 @@
 use super::*;
 use crate::CodeStore;
+use crate::kmeans::squared;
 use ann_core::{Matrix, VectorStore};
 use ann_testkit::portable::{Portable, iso64, mix128, spec256};
 use ann_testkit::shapes;
 
 fn params(m: usize, nbits: usize) -> PqParams {
     PqParams { m, nbits, ..Default::default() }
+}
+
+/// `Σ ‖x - x̂‖²` over rows that a quantizer encodes and decodes.
+pub(crate) fn error<Q: Quantizer>(quantizer: &Q, rows: &[f32], par: Par) -> f64 {
+    let dim = quantizer.dim();
+    let pool = ScratchPool::<(Vec<f32>, Vec<u8>, Vec<f32>)>::default();
+    let parts = par.map_chunks(rows.len() / dim, 256, &pool, |(scratch, code, decoded), range| {
+        code.resize(quantizer.code_len(), 0);
+        decoded.resize(dim, 0.0);
+        let mut sum = 0.0;
+        for row in rows[range.start * dim..range.end * dim].chunks_exact(dim) {
+            quantizer.encode(row, scratch, code);
+            quantizer.decode(code, decoded);
+            sum += squared(row, decoded);
+        }
+        sum
+    });
+    parts.into_iter().sum()
 }
 
 /// Error of the codes over the variance of the rows, and the share of the true ten nearest among the first 10, 20, 50 and
