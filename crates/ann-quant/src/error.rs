@@ -33,6 +33,12 @@ pub enum TrainError {
         /// The scheme.
         kind: &'static str,
     },
+    /// A decomposition found no solution: magnitudes are too far apart.
+    #[error("{what} could not be computed from these rows")]
+    NotConverged {
+        /// What was sought.
+        what: &'static str,
+    },
     /// A row cannot be trained on.
     #[error(transparent)]
     Row(#[from] RowError),

@@ -8,14 +8,30 @@
 
 #![forbid(unsafe_code)]
 
+mod anisotropic;
+mod bits;
 mod error;
+mod fastscan;
+mod kmeans;
+mod linalg;
+mod nearest;
 mod node_rabitq;
+mod opq;
+#[cfg(feature = "persist")]
+mod persist;
+mod pq;
 mod quantizer;
 mod rotation;
 mod store;
 
+pub use anisotropic::{Anisotropic, AnisotropicParams};
 pub use error::TrainError;
+pub use fastscan::{FastCodes, FastQuery};
+pub use kmeans::{KMeans, KMeansInit, KMeansParams};
+pub use linalg::Pca;
 pub use node_rabitq::{NodeRabitq, NodeRabitqParams, NodeRabitqQuery};
+pub use opq::{Opq, OpqParams, OpqQuery};
+pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
 pub use rotation::Rotation;
 pub use store::{CodeOracle, CodeScratch, CodeStore};
