@@ -10,8 +10,10 @@
 
 mod error;
 mod quantizer;
+mod rotation;
 mod store;
 
 pub use error::TrainError;
 pub use quantizer::Quantizer;
+pub use rotation::Rotation;
 pub use store::{CodeOracle, CodeScratch, CodeStore};
