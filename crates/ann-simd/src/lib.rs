@@ -31,6 +31,7 @@ mod float;
 mod int;
 mod kernel;
 mod memory;
+mod packed;
 pub mod reference;
 mod rows;
 
@@ -40,4 +41,5 @@ pub use float::norm_squared;
 pub use half::{bf16, f16};
 pub use kernel::{Kernel, Op};
 pub use memory::{Allocations, Buffer, CountingAllocator, Mapping};
+pub use packed::PackedDot;
 pub use rows::Rows;
