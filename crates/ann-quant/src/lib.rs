@@ -8,12 +8,21 @@
 
 #![forbid(unsafe_code)]
 
+mod caq;
 mod error;
+mod g4;
+#[cfg(test)]
+mod laws;
 mod quantizer;
+mod rabitq;
+mod rotated;
 mod rotation;
 mod store;
 
 pub use error::TrainError;
+pub use g4::{G4, G4Params};
 pub use quantizer::Quantizer;
+pub use rabitq::{Rabitq, RabitqParams};
+pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
 pub use store::{CodeOracle, CodeScratch, CodeStore};

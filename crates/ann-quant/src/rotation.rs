@@ -71,6 +71,13 @@ impl Rotation {
         Self { dim, seed, kind: Kind::Dense(orthogonal(dim, seed)) }
     }
 
+    /// What is no rotation: what tests compare with.
+    #[cfg(test)]
+    pub(crate) fn identity(dim: usize) -> Self {
+        let entry = |i: usize| if i.is_multiple_of(dim + 1) { 1.0 } else { 0.0 };
+        Self { dim, seed: 0, kind: Kind::Dense((0..dim * dim).map(entry).collect()) }
+    }
+
     /// Values that go in.
     pub fn dim(&self) -> usize {
         self.dim
@@ -95,16 +102,21 @@ impl Rotation {
     /// If `x` has another length.
     pub fn apply(&self, x: &[f32], out: &mut Vec<f32>) {
         assert!(x.len() == self.dim, "{} values for a rotation of {}", x.len(), self.dim);
+        self.apply_to(x.iter().copied(), out);
+    }
+
+    /// As [`Rotation::apply`], of `dim` values as they come.
+    pub(crate) fn apply_to(&self, x: impl Iterator<Item = f32>, out: &mut Vec<f32>) {
         out.clear();
         match &self.kind {
             Kind::Hadamard(rounds) => {
-                out.extend_from_slice(x);
+                out.extend(x);
                 out.resize(rounds.len, 0.0);
                 rounds.apply(out);
             }
             Kind::Dense(columns) => {
                 out.resize(self.dim, 0.0);
-                for (&x, column) in x.iter().zip(columns.chunks_exact(self.dim)) {
+                for (x, column) in x.zip(columns.chunks_exact(self.dim)) {
                     for (out, &entry) in out.iter_mut().zip(column) {
                         *out += x * entry;
                     }
@@ -221,7 +233,7 @@ fn transform(x: &mut [f32]) {
             let ((a, b), (c, d)) = (low.split_at_mut(step), high.split_at_mut(step));
             let (a, b, c, d) = (quads(a), quads(b), quads(c), quads(d));
             for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                four(a, b, c, d);
+                (*a, *b, *c, *d) = four(*a, *b, *c, *d);
             }
         }
         step *= 4;
@@ -237,28 +249,40 @@ fn quads(x: &mut [f32]) -> &mut [[f32; 4]] {
     x.as_chunks_mut::<4>().0
 }
 
+type Quad = [f32; 4];
+
 /// Two steps of the transform between four rows of lanes.
 #[inline(always)]
-fn four(a: &mut [f32; 4], b: &mut [f32; 4], c: &mut [f32; 4], d: &mut [f32; 4]) {
-    for lane in 0..4 {
-        let (ab, cd) = (a[lane] + b[lane], c[lane] + d[lane]);
-        let (a_b, c_d) = (a[lane] - b[lane], c[lane] - d[lane]);
-        (a[lane], b[lane], c[lane], d[lane]) = (ab + cd, a_b + c_d, ab - cd, a_b - c_d);
-    }
+fn four(a: Quad, b: Quad, c: Quad, d: Quad) -> (Quad, Quad, Quad, Quad) {
+    let (ab, a_b, cd, c_d) = (add(a, b), sub(a, b), add(c, d), sub(c, d));
+    (add(ab, cd), add(a_b, c_d), sub(ab, cd), sub(a_b, c_d))
+}
+
+#[inline(always)]
+fn add(a: Quad, b: Quad) -> Quad {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
+}
+
+#[inline(always)]
+fn sub(a: Quad, b: Quad) -> Quad {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]]
 }
 
 /// The transform of 16 values as of a 4 × 4 square: columns, then rows by way of the transposed square.
 #[inline(always)]
 fn transform_16(x: &mut [f32; 16]) {
-    let mut square: [[f32; 4]; 4] = std::array::from_fn(|row| std::array::from_fn(|column| x[4 * row + column]));
-    for _ in 0..2 {
-        let [a, b, c, d] = &mut square;
-        four(a, b, c, d);
-        square = std::array::from_fn(|row| std::array::from_fn(|column| square[column][row]));
+    let (rows, _) = x.as_chunks_mut::<4>();
+    if let [a, b, c, d] = rows {
+        let (p, q, r, s) = four(*a, *b, *c, *d);
+        let (p, q, r, s) = transpose(p, q, r, s);
+        let (p, q, r, s) = four(p, q, r, s);
+        (*a, *b, *c, *d) = transpose(p, q, r, s);
     }
-    for (row, values) in square.iter().enumerate() {
-        x[4 * row..][..4].copy_from_slice(values);
-    }
+}
+
+#[inline(always)]
+fn transpose(a: Quad, b: Quad, c: Quad, d: Quad) -> (Quad, Quad, Quad, Quad) {
+    ([a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]], [a[2], b[2], c[2], d[2]], [a[3], b[3], c[3], d[3]])
 }
 
 /// Columns of a random orthogonal matrix: Gaussian columns, each made orthogonal to those before it, twice for the digits
