@@ -13,6 +13,7 @@ mod error;
 mod g4;
 #[cfg(test)]
 mod laws;
+mod lvq;
 mod quantizer;
 mod rabitq;
 mod rotated;
@@ -21,6 +22,7 @@ mod store;
 
 pub use error::TrainError;
 pub use g4::{G4, G4Params};
+pub use lvq::{Lvq, LvqParams, LvqQuery};
 pub use quantizer::Quantizer;
 pub use rabitq::{Rabitq, RabitqParams};
 pub use rotated::RotatedQuery;
