@@ -62,9 +62,9 @@ fn four_bits_rank_and_do_not_lean() {
 }
 
 #[test]
-#[ignore = "slow: all of spec256 and a clock"]
+#[ignore = "slow: all of spec256"]
 fn g4_acceptance() {
-    let set = spec256(50_000, 1000);
+    let set = spec256(50_000, 200);
     for (bits, most) in [(4, 0.0119), (8, 6.7e-5)] {
         let g4 = train(bits)(set.base.view(), Metric::L2, Par::Serial).unwrap();
         let sine = sine(&g4, set.base.view().slice(0..4000));
@@ -77,6 +77,11 @@ fn g4_acceptance() {
         let sine = sine(&train_caq(bits)(rows, Metric::L2, Par::Serial).unwrap(), rows);
         report(format_args!("caq {bits} bits: 1 - cos² {sine:.3e} ({recorded:.2e})"));
     }
+}
+
+#[test]
+#[ignore = "slow: a clock, for optimised builds"]
+fn g4_speed_acceptance() {
     speeds("caq, 4 bits", 384, train_caq(4));
     for (bits, dim) in [(4, 100), (4, 128), (4, 384), (8, 384), (4, 768)] {
         speeds(&format!("g4, {bits} bits"), dim, train(bits));

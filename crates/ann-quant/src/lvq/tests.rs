@@ -132,9 +132,9 @@ fn lossless_for_ranking_with_eight_bits_or_two_levels() {
 }
 
 #[test]
-#[ignore = "slow: the full sets and a clock"]
+#[ignore = "slow: the full sets"]
 fn lvq_acceptance() {
-    for set in [spec256(50_000, 300), mix128(50_000, 300), iso64(20_000, 300)] {
+    for set in [spec256(50_000, 200), mix128(50_000, 200), iso64(20_000, 200)] {
         for bits in [4, 8] {
             let lvq = train(bits, false)(set.base.view(), Metric::L2, Par::Serial).unwrap();
             let sine = sine(&lvq, set.base.view().slice(0..2000));
@@ -142,6 +142,11 @@ fn lvq_acceptance() {
             report(format_args!("lvq {} {bits} bits: 1 - cos² {sine:.3e}, {measured:?}", set.name));
         }
     }
+}
+
+#[test]
+#[ignore = "slow: a clock, for optimised builds"]
+fn lvq_speed_acceptance() {
     for (bits, residual, dim) in [(4, false, 128), (4, false, 384), (4, true, 384), (8, false, 384)] {
         speeds(&format!("lvq, {bits} bits, residual {residual}"), dim, train(bits, residual));
     }

@@ -206,10 +206,11 @@ fn rabitq_recall_acceptance() {
     ];
     let mut failed = 0;
     for (set, n, bits, ten, hundred) in table {
-        let set = set(n, 1000);
+        let set = set(n, 200);
         let Measured { found, .. } = measure(&store(params(bits), &set), &set);
         report(format_args!("rabitq {} {bits} bits: {found:?} (10@10 {ten}, 10@100 {hundred:?})", set.name));
-        failed += usize::from(found[0] < ten - 0.015 || hundred.is_some_and(|hundred| found[3] < hundred));
+        // Two standard deviations of 200 queries.
+        failed += usize::from(found[0] < ten - 0.025 || hundred.is_some_and(|hundred| found[3] < hundred));
     }
     assert_eq!(failed, 0);
 }
