@@ -21,6 +21,13 @@ mod opq;
 mod persist;
 mod pq;
 mod quantizer;
+mod caq;
+mod g4;
+#[cfg(test)]
+mod laws;
+mod lvq;
+mod rabitq;
+mod rotated;
 mod rotation;
 mod store;
 
@@ -33,5 +40,9 @@ pub use node_rabitq::{NodeRabitq, NodeRabitqParams, NodeRabitqQuery};
 pub use opq::{Opq, OpqParams, OpqQuery};
 pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
+pub use g4::{G4, G4Params};
+pub use lvq::{Lvq, LvqParams, LvqQuery};
+pub use rabitq::{Rabitq, RabitqParams};
+pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
 pub use store::{CodeOracle, CodeScratch, CodeStore};

@@ -71,6 +71,13 @@ impl Rotation {
         Self { dim, seed, kind: Kind::Dense(orthogonal(dim, seed)) }
     }
 
+    /// What is no rotation: what tests compare with.
+    #[cfg(test)]
+    pub(crate) fn identity(dim: usize) -> Self {
+        let entry = |i: usize| if i.is_multiple_of(dim + 1) { 1.0 } else { 0.0 };
+        Self { dim, seed: 0, kind: Kind::Dense((0..dim * dim).map(entry).collect()) }
+    }
+
     /// Values that go in.
     pub fn dim(&self) -> usize {
         self.dim
@@ -96,16 +103,22 @@ impl Rotation {
     #[inline(always)]
     pub fn apply(&self, x: &[f32], out: &mut Vec<f32>) {
         assert!(x.len() == self.dim, "{} values for a rotation of {}", x.len(), self.dim);
+        self.apply_to(x.iter().copied(), out);
+    }
+
+    /// As [`Rotation::apply`], of `dim` values as they come.
+    #[inline(always)]
+    pub(crate) fn apply_to(&self, x: impl Iterator<Item = f32>, out: &mut Vec<f32>) {
         out.clear();
         match &self.kind {
             Kind::Hadamard(rounds) => {
-                out.extend_from_slice(x);
+                out.extend(x);
                 out.resize(rounds.len, 0.0);
                 rounds.apply(out);
             }
             Kind::Dense(columns) => {
                 out.resize(self.dim, 0.0);
-                for (&x, column) in x.iter().zip(columns.chunks_exact(self.dim)) {
+                for (x, column) in x.zip(columns.chunks_exact(self.dim)) {
                     for (out, &entry) in out.iter_mut().zip(column) {
                         *out += x * entry;
                     }
@@ -224,7 +237,7 @@ fn transform(x: &mut [f32]) {
             let ((a, b), (c, d)) = (low.split_at_mut(step), high.split_at_mut(step));
             let (a, b, c, d) = (tiles(a), tiles(b), tiles(c), tiles(d));
             for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                four(a, b, c, d);
+                [*a, *b, *c, *d] = four(*a, *b, *c, *d);
             }
         }
         step *= 4;
@@ -243,26 +256,36 @@ fn tiles(x: &mut [f32]) -> &mut [[f32; 16]] {
 
 /// Two steps of the transform between four rows of lanes.
 #[inline(always)]
-fn four<const N: usize>(a: &mut [f32; N], b: &mut [f32; N], c: &mut [f32; N], d: &mut [f32; N]) {
-    for lane in 0..N {
-        let (ab, cd) = (a[lane] + b[lane], c[lane] + d[lane]);
-        let (a_b, c_d) = (a[lane] - b[lane], c[lane] - d[lane]);
-        (a[lane], b[lane], c[lane], d[lane]) = (ab + cd, a_b + c_d, ab - cd, a_b - c_d);
-    }
+fn four<const N: usize>(a: [f32; N], b: [f32; N], c: [f32; N], d: [f32; N]) -> [[f32; N]; 4] {
+    let (ab, a_b, cd, c_d) = (add(a, b), sub(a, b), add(c, d), sub(c, d));
+    [add(ab, cd), add(a_b, c_d), sub(ab, cd), sub(a_b, c_d)]
+}
+
+#[inline(always)]
+fn add<const N: usize>(mut a: [f32; N], b: [f32; N]) -> [f32; N] {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+    a
+}
+
+#[inline(always)]
+fn sub<const N: usize>(mut a: [f32; N], b: [f32; N]) -> [f32; N] {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a -= b);
+    a
 }
 
 /// The transform of 16 values as of a 4 × 4 square: columns, then rows by way of the transposed square.
 #[inline(always)]
 fn transform_16(x: &mut [f32; 16]) {
-    let mut square: [[f32; 4]; 4] = std::array::from_fn(|row| std::array::from_fn(|column| x[4 * row + column]));
-    for _ in 0..2 {
-        let [a, b, c, d] = &mut square;
-        four(a, b, c, d);
-        square = std::array::from_fn(|row| std::array::from_fn(|column| square[column][row]));
+    let (rows, _) = x.as_chunks_mut::<4>();
+    if let [a, b, c, d] = rows {
+        let [p, q, r, s] = transpose(four(*a, *b, *c, *d));
+        [*a, *b, *c, *d] = transpose(four(p, q, r, s));
     }
-    for (row, values) in square.iter().enumerate() {
-        x[4 * row..][..4].copy_from_slice(values);
-    }
+}
+
+#[inline(always)]
+fn transpose([a, b, c, d]: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    [[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]], [a[2], b[2], c[2], d[2]], [a[3], b[3], c[3], d[3]]]
 }
 
 /// Columns of a random orthogonal matrix: Gaussian columns, each made orthogonal to those before it, twice for the digits

@@ -11,6 +11,9 @@ use crate::rows::{LINE, Rows};
 /// Implementations are zero-sized tokens. `one` and `four` must be `#[inline(always)]` and must give bit-identical values
 /// for the same pair, which the doors rest on.
 pub(crate) trait Pairs<Q, T>: Copy + 'static {
+    /// Elements of a query to one of a row.
+    const PARTS: usize = 1;
+
     /// The token.
     ///
     /// # Safety
@@ -23,17 +26,17 @@ pub(crate) trait Pairs<Q, T>: Copy + 'static {
     /// The value for one pair.
     ///
     /// # Safety
-    /// - `x` is as long as `q`.
+    /// - `q` is [`Pairs::PARTS`] times as long as `x`.
     unsafe fn one(self, q: &[Q], x: &[T]) -> f32;
 
     /// The values for four rows.
     ///
     /// # Safety
-    /// - Every row is as long as `q`.
+    /// - `q` is [`Pairs::PARTS`] times as long as every row.
     #[inline(always)]
     unsafe fn four(self, q: &[Q], rows: [&[T]; 4]) -> [f32; 4] {
         let [a, b, c, d] = rows;
-        // SAFETY: as long as `q`, by the caller.
+        // SAFETY: lengths as the caller says.
         let a = unsafe { self.one(q, a) };
         // SAFETY: as above.
         let b = unsafe { self.one(q, b) };
@@ -76,12 +79,12 @@ const TILE_BYTES: usize = 16 * 1024;
 /// # Safety
 /// - The processor has the instruction set of `P`.
 unsafe fn pair<P: Pairs<Q, T>, Q, T>(q: &[Q], x: &[T]) -> f32 {
-    assert!(q.len() == x.len(), "query of dimension {}, row of dimension {}", q.len(), x.len());
+    assert!(q.len() == P::PARTS * x.len(), "query of dimension {}, row of dimension {}", q.len(), x.len());
     // SAFETY: the instruction set is present, by the caller.
     let p = unsafe { P::new() };
     p.run(
         #[inline(always)]
-        // SAFETY: equal lengths, asserted above.
+        // SAFETY: fitting lengths, asserted above.
         || unsafe { p.one(q, x) },
     )
 }
@@ -89,7 +92,7 @@ unsafe fn pair<P: Pairs<Q, T>, Q, T>(q: &[Q], x: &[T]) -> f32 {
 /// # Safety
 /// - The processor has the instruction set of `P`.
 unsafe fn gather<P: Pairs<Q, T>, Q, T>(q: &[Q], rows: Rows<'_, T>, ids: &[u32], out: &mut [f32]) {
-    check_query(q, rows);
+    check_query::<P, Q, T>(q, rows);
     assert!(ids.len() == out.len(), "{} ids, room for {} values", ids.len(), out.len());
     // SAFETY: the instruction set is present, by the caller.
     let p = unsafe { P::new() };
@@ -102,7 +105,7 @@ unsafe fn gather<P: Pairs<Q, T>, Q, T>(q: &[Q], rows: Rows<'_, T>, ids: &[u32], 
 /// # Safety
 /// - The processor has the instruction set of `P`.
 unsafe fn scan<P: Pairs<Q, T>, Q, T>(q: &[Q], rows: Rows<'_, T>, out: &mut [f32]) {
-    check_query(q, rows);
+    check_query::<P, Q, T>(q, rows);
     assert!(rows.len() == out.len(), "{} rows, room for {} values", rows.len(), out.len());
     // SAFETY: the instruction set is present, by the caller.
     let p = unsafe { P::new() };
@@ -115,7 +118,12 @@ unsafe fn scan<P: Pairs<Q, T>, Q, T>(q: &[Q], rows: Rows<'_, T>, out: &mut [f32]
 /// # Safety
 /// - The processor has the instruction set of `P`.
 unsafe fn tile<P: Pairs<Q, T>, Q, T>(queries: Rows<'_, Q>, rows: Rows<'_, T>, out: &mut [f32]) {
-    assert!(queries.dim() == rows.dim(), "queries of dimension {}, rows of dimension {}", queries.dim(), rows.dim());
+    assert!(
+        queries.dim() == P::PARTS * rows.dim(),
+        "queries of dimension {}, rows of dimension {}",
+        queries.dim(),
+        rows.dim()
+    );
     let room = queries.len().checked_mul(rows.len());
     assert!(room == Some(out.len()), "{} queries, {} rows, room for {}", queries.len(), rows.len(), out.len());
     // SAFETY: the instruction set is present, by the caller.
@@ -152,8 +160,8 @@ impl Ahead {
     }
 }
 
-fn check_query<Q, T>(q: &[Q], rows: Rows<'_, T>) {
-    assert!(q.len() == rows.dim(), "query of dimension {}, rows of dimension {}", q.len(), rows.dim());
+fn check_query<P: Pairs<Q, T>, Q, T>(q: &[Q], rows: Rows<'_, T>) {
+    assert!(q.len() == P::PARTS * rows.dim(), "query of dimension {}, rows of dimension {}", q.len(), rows.dim());
 }
 
 #[inline(always)]
@@ -174,7 +182,7 @@ fn gather_in<Q, T, P: Pairs<Q, T>>(p: P, q: &[Q], rows: Rows<'_, T>, ids: &[u32]
         for &id in later.next().unwrap_or_default() {
             rows.prefetch(id, ahead.lines);
         }
-        // SAFETY: rows are as long as the query, checked by `check_query`.
+        // SAFETY: rows are as long as the query asks, checked by `check_query`.
         *out = unsafe { p.four(q, ids.map(row)) };
     }
     for (&id, out) in rest.iter().zip(out_rest) {
@@ -191,7 +199,7 @@ fn scan_in<Q, T, P: Pairs<Q, T>>(p: P, q: &[Q], rows: Rows<'_, T>, out: &mut [f3
     let done = fours.len() * 4;
     for (i, out) in fours.iter_mut().enumerate() {
         let i = 4 * i;
-        // SAFETY: rows are as long as the query, checked by `check_query` or in `tile`.
+        // SAFETY: rows are as long as the query asks, checked by `check_query` or in `tile`.
         *out = unsafe { p.four(q, [row(i), row(i + 1), row(i + 2), row(i + 3)]) };
     }
     for (i, out) in rest.iter_mut().enumerate() {

@@ -32,6 +32,7 @@ mod int;
 mod kernel;
 pub mod lanes;
 mod memory;
+mod packed;
 pub mod reference;
 mod rows;
 
@@ -41,4 +42,5 @@ pub use float::norm_squared;
 pub use half::{bf16, f16};
 pub use kernel::{Kernel, Op};
 pub use memory::{Allocations, Buffer, CountingAllocator, Mapping};
+pub use packed::PackedDot;
 pub use rows::Rows;

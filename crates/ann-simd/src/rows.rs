@@ -77,8 +77,28 @@ impl<'a, T> Rows<'a, T> {
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Rows<'a, T> {
         assert!(range.start <= range.end && range.end <= self.len, "rows {range:?} of {} rows", self.len);
-        let data = &self.data[range.start * self.stride..range.end * self.stride];
+        // The last row may end before its stride does, see `columns`.
+        let ends = |row: usize| (row * self.stride).min(self.data.len());
+        let data = &self.data[ends(range.start)..ends(range.end)];
         Rows { data, dim: self.dim, stride: self.stride, len: range.len() }
+    }
+
+    /// The columns of a range of every row, without copying.
+    ///
+    /// ```
+    /// let table = [1, 2, 3, 4, 5, 6];
+    /// let rows = ann_simd::Rows::new(&table, 3, 3).columns(1..3);
+    /// assert_eq!((rows.len(), rows.row(0), rows.row(1)), (2, &[2, 3][..], &[5, 6][..]));
+    /// ```
+    ///
+    /// # Panics
+    /// When the range does not lie within the elements that count.
+    #[must_use]
+    pub fn columns(&self, range: Range<usize>) -> Rows<'a, T> {
+        assert!(range.start <= range.end && range.end <= self.dim, "columns {range:?} of {} columns", self.dim);
+        // The last row ends `start` elements early, but not before `range.end` <= stride.
+        let data = &self.data[range.start.min(self.data.len())..];
+        Rows { data, dim: range.len(), stride: self.stride, len: self.len }
     }
 
     /// Asks the processor to bring the first `lines` cache lines of row `id` near. A hint without effect on any result: an
@@ -107,8 +127,17 @@ impl<'a, T> Rows<'a, T> {
     #[inline(always)]
     pub(crate) unsafe fn row_unchecked(&self, i: usize) -> &'a [T] {
         let start = i * self.stride;
-        // SAFETY: start + dim <= (i + 1) * stride <= len * stride = data.len(), by i < len and `Rows::new`.
+        // SAFETY: start + dim <= (len - 1) * stride + dim <= data.len(), by i < len and `Rows::new`; `columns` takes as many
+        // elements off the front as `dim` loses at least, `slice` ends with whole strides or where the data did.
         unsafe { self.data.get_unchecked(start..start + self.dim) }
+    }
+}
+
+impl<'a> Rows<'a, u8> {
+    /// The same bytes as signed numbers.
+    #[must_use]
+    pub fn signed(&self) -> Rows<'a, i8> {
+        Rows { data: bytemuck::cast_slice(self.data), dim: self.dim, stride: self.stride, len: self.len }
     }
 }
 
@@ -149,6 +178,18 @@ mod tests {
         let table: Vec<u8> = (0..20).collect();
         let rows = Rows::new(&table, 3, 5).slice(1..3);
         assert_eq!((rows.len(), rows.stride(), rows.row(0), rows.row(1)), (2, 5, &[5, 6, 7][..], &[10, 11, 12][..]));
+    }
+
+    #[test]
+    fn columns_of_slices_and_slices_of_columns_agree() {
+        let table: Vec<u8> = (0..20).collect();
+        let rows = Rows::new(&table, 4, 5);
+        let (a, b) = (rows.slice(1..4).columns(2..4), rows.columns(2..4).slice(1..4));
+        for i in 0..3 {
+            assert_eq!((a.row(i), a.row(i)), (b.row(i), &table[5 * i + 7..5 * i + 9]));
+        }
+        assert_eq!(rows.columns(3..4).signed().row(3), [18]);
+        assert!(Rows::<u8>::new(&[], 4, 5).columns(2..4).is_empty());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside of test functions, too
 
-use ann_simd::{Arch, ArchError, Element, Kernel, Level, Number, Op, Rows, bf16, f16, norm_squared, reference};
+use ann_simd::{
+    Arch, ArchError, Element, Kernel, Level, Number, Op, PackedDot, Rows, bf16, f16, norm_squared, reference,
+};
 
 const OPS: [Op; 3] = [Op::SquaredL2, Op::Dot, Op::L1];
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=257;
@@ -142,6 +144,31 @@ fn i8_rows_against_f32_queries_equal_the_plain_loop() {
 fn u8_kernels_are_exact() {
     // Half of the elements at the ends of the range, where narrow products and differences would wrap.
     check_integer(|r| if r.next() % 2 == 0 { (r.next() % 2) as u8 * 255 } else { r.next() as u8 }, 255);
+}
+
+/// Rows that begin anywhere, followed by ones; numbers and queries often at the ends of their range.
+#[test]
+fn packed_kernels_are_exact() {
+    let mut random = Random(9);
+    for (bits, len) in [1, 2, 4].into_iter().flat_map(|bits| LENGTHS.step_by(3).map(move |len| (bits, len))) {
+        let (shift, parts) = (len % 5, 8 / bits as usize);
+        let q = random.many(parts * len, |r| if r.next() % 2 == 0 { -128 } else { r.next() as i8 });
+        let table = random.many(shift + 7 * (len + 1), |r| if r.next() % 2 == 0 { 255 } else { r.next() as u8 });
+        let rows = Rows::new(&table[shift..], len, len + 1);
+        let number = |row: &[u8], i: usize| i32::from(row[i % len] >> (i / len * bits as usize)) & ((1 << bits) - 1);
+        let want =
+            |row: usize| (0..parts * len).map(|i| number(rows.row(row), i) * i32::from(q[i])).sum::<i32>() as f32;
+        for arch in Arch::available() {
+            let kernel = PackedDot::new(arch, bits).unwrap();
+            let (mut scanned, mut gathered) = ([f32::NAN; 7], [f32::NAN; 6]);
+            kernel.scan(&q, rows, &mut scanned);
+            kernel.gather(&q, rows, &[6, 0, 3, 3, 1, 5], &mut gathered);
+            for (row, &scanned) in scanned.iter().enumerate() {
+                assert_eq!((scanned, kernel.pair(&q, rows.row(row))), (want(row), want(row)), "{kernel:?} {len}");
+            }
+            assert_eq!(gathered, [6, 0, 3, 3, 1, 5].map(|row| scanned[row]), "{kernel:?} {len}");
+        }
+    }
 }
 
 #[test]

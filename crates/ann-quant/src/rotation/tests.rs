@@ -82,7 +82,7 @@ fn transform_is_that_of_the_plain_loop() {
         let mut fast = x.clone();
         transform(&mut fast);
         for (row, &found) in fast.iter().enumerate() {
-            let sign = |column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
             let expected: f64 = x.iter().enumerate().map(|(column, &x)| sign(column) * f64::from(x)).sum();
             assert!((f64::from(found) - expected).abs() < 1e-3, "{len}, {row}: {found}, {expected}");
         }

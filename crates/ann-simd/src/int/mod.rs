@@ -11,6 +11,7 @@ use sums::{Dot, Hamming, Isa, L1, SquaredL2, Sums};
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod packed;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
@@ -37,6 +38,26 @@ pub(crate) fn doors_i8(level: Level, op: Op) -> Option<Doors<i8, i8>> {
 /// Kernels between two rows of bits.
 pub(crate) fn doors_u64(level: Level, op: Op) -> Option<Doors<u64, u64>> {
     doors(level, op)
+}
+
+/// Kernels between queries of `i8` and rows of packed numbers of 1, 2 or 4 bits.
+pub(crate) fn doors_packed(level: Level, bits: u32) -> Option<Doors<i8, u8>> {
+    match level {
+        Level::Scalar => packed::doors::<scalar::Scalar>(bits),
+        #[cfg(target_arch = "x86_64")]
+        Level::V3 => packed::doors::<v3::V3>(bits),
+        #[cfg(target_arch = "x86_64")]
+        Level::V4 => packed::doors::<v4::V4>(bits),
+        #[cfg(target_arch = "x86_64")]
+        Level::V4x => packed::doors::<v4x::V4x>(bits),
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => packed::doors::<neon::Neon>(bits),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => packed::doors::<simd128::Simd128>(bits),
+        // Levels of other targets.
+        #[allow(unreachable_patterns, reason = "every target lacks some level, but which differs")]
+        _ => None,
+    }
 }
 
 fn doors<E: Integer>(level: Level, op: Op) -> Option<Doors<E, E>> {

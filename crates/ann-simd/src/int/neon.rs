@@ -102,6 +102,13 @@ impl Isa for Neon {
 
     #[inline]
     #[target_feature(enable = "neon")]
+    unsafe fn shift(bytes: uint8x16_t, bits: i32) -> uint8x16_t {
+        // Less than 8, so that the cast keeps it.
+        vshlq_u8(bytes, vdupq_n_s8(-bits as i8))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn hamming(sums: uint32x4_t, q: uint8x16_t, x: uint8x16_t) -> uint32x4_t {
         vpadalq_u16(sums, vpaddlq_u8(vcntq_u8(veorq_u8(q, x))))
     }

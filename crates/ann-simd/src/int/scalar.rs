@@ -77,6 +77,11 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn shift(bytes: [u8; 16], bits: i32) -> [u8; 16] {
+        bytes.map(|byte| byte >> bits)
+    }
+
+    #[inline(always)]
     unsafe fn hamming([a, b, c, d]: [i32; 4], q: [u8; 16], x: [u8; 16]) -> [i32; 4] {
         let (q, x): ([u64; 2], [u64; 2]) = (bytemuck::cast(q), bytemuck::cast(x));
         [a + (q[0] ^ x[0]).count_ones().cast_signed(), b + (q[1] ^ x[1]).count_ones().cast_signed(), c, d]

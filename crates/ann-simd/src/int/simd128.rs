@@ -97,6 +97,11 @@ impl Isa for Simd128 {
     }
 
     #[inline(always)]
+    unsafe fn shift(bytes: v128, bits: i32) -> v128 {
+        u8x16_shr(bytes, bits.cast_unsigned())
+    }
+
+    #[inline(always)]
     unsafe fn hamming(sums: v128, q: v128, x: v128) -> v128 {
         let counts = u8x16_popcnt(v128_xor(q, x));
         i32x4_add(sums, u32x4_extadd_pairwise_u16x8(u16x8_extadd_pairwise_u8x16(counts)))

@@ -90,6 +90,14 @@ pub(super) trait Isa: Copy + 'static {
     unsafe fn dot_u8(sums: Self::Lanes, q: Self::Vector, x: Self::Vector) -> Self::Lanes;
     /// `sums` plus the products of `i8`, plus the excess.
     unsafe fn dot_i8(sums: Self::Lanes, q: Self::Vector, x: Self::Vector) -> Self::Lanes;
+    /// `sums` plus the products of `i8` and bytes of 0 to 15.
+    #[inline(always)]
+    unsafe fn dot_small(sums: Self::Lanes, q: Self::Vector, x: Self::Vector) -> Self::Lanes {
+        // SAFETY: as the caller says.
+        unsafe { Self::dot_i8(sums, q, x) }
+    }
+    /// Shifts bytes right by `bits` < 8. What comes in from above is anything.
+    unsafe fn shift(bytes: Self::Vector, bits: i32) -> Self::Vector;
     /// `sums` plus the number of bits that differ.
     unsafe fn hamming(sums: Self::Lanes, q: Self::Vector, x: Self::Vector) -> Self::Lanes;
 

@@ -114,6 +114,20 @@ impl Isa for V3 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
+    unsafe fn dot_small(sums: __m256i, q: __m256i, x: __m256i) -> __m256i {
+        // Two products of at most 15 · 128 are far from saturating.
+        let pairs = _mm256_maddubs_epi16(x, q);
+        _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn shift(bytes: __m256i, bits: i32) -> __m256i {
+        _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(bits))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
     unsafe fn hamming(sums: __m256i, q: __m256i, x: __m256i) -> __m256i {
         // Population count by table, half a byte at a time: Muła, Kurz and Lemire, arXiv 1611.07612.
         let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));

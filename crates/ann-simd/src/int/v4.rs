@@ -120,6 +120,20 @@ impl Isa for V4 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn dot_small(sums: __m512i, q: __m512i, x: __m512i) -> __m512i {
+        // Two products of at most 15 · 128 are far from saturating.
+        let pairs = _mm512_maddubs_epi16(x, q);
+        _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn shift(bytes: __m512i, bits: i32) -> __m512i {
+        _mm512_srl_epi16(bytes, _mm_cvtsi32_si128(bits))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn hamming(sums: __m512i, q: __m512i, x: __m512i) -> __m512i {
         // Population count by table, half a byte at a time: Muła, Kurz and Lemire, arXiv 1611.07612.
         let table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));

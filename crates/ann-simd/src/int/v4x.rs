@@ -115,6 +115,19 @@ impl Isa for V4x {
     }
 
     #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn dot_small(sums: __m512i, q: __m512i, x: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sums, x, q)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn shift(bytes: __m512i, bits: i32) -> __m512i {
+        // SAFETY: AVX-512 with word instructions is present.
+        unsafe { V4::shift(bytes, bits) }
+    }
+
+    #[inline]
     #[target_feature(enable = "avx512f,avx512vpopcntdq")]
     unsafe fn hamming(sums: __m512i, q: __m512i, x: __m512i) -> __m512i {
         // Lanes of 64 bits hold less than 2^32, so that adding pairs of 32-bit lanes is the same.

@@ -1,0 +1,440 @@
+//! Codes on a uniform grid for rotated, centred rows: all that RaBitQ, G4 and CAQ have in common.
+//!
+//! A row less the mean of the training rows, rotated, is `r`. A scheme chooses for each coordinate a number `u` of `bits` bits,
+//! which stands for `u - (2^bits - 1) / 2`; these values are `x`. Whatever it chooses, `‖r‖² ⟨x, q⟩ / ⟨r, x⟩` estimates
+//! `⟨r, q⟩` without bias over random rotations (Gao and Long, *RaBitQ*, SIGMOD 2024, arXiv:2405.12497), with a standard
+//! deviation that the code's own angle to `r` tells. The rest of a distance is known exactly and kept beside the code.
+//!
+//! We centre queries as well as rows, for one centre serves all rows: less to round, and no term for the product of centre and
+//! code. Queries are rounded to 8 bits, so that all sums are exact integers.
+//!
+//! A code is its planes, each `width` bits of every number, the highest bits first, then the factors in `f32`. In a plane of
+//! `n` bytes, number `i` lies in byte `i % n`, part `i / n`: so the rounded query serves every width as it is.
+
+use crate::{Rotation, TrainError};
+use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows};
+use ann_core::{MatrixView, Metric, Par, RowError, ScratchPool, check_dense, prepare_dense};
+use std::ops::Range;
+
+/// What the codes of a scheme look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Bits of a number, 1 to 8.
+    pub(crate) bits: u32,
+    /// Whether the highest bits are a plane of their own with factors of their own.
+    pub(crate) staged: bool,
+    /// Whether codes say how far off they may be.
+    pub(crate) errors: bool,
+}
+
+/// Centre, rotation and planes of codes.
+#[derive(Debug, Clone)]
+pub(crate) struct Rotated {
+    metric: Metric,
+    centre: Vec<f32>,
+    rotation: Rotation,
+    layout: Layout,
+    planes: Vec<Plane>,
+}
+
+#[derive(Debug, Clone)]
+struct Plane {
+    width: u32,
+    /// Bits of a number below those of this plane.
+    shift: u32,
+    bytes: Range<usize>,
+    kernel: PlaneKernel,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum PlaneKernel {
+    Packed(PackedDot),
+    /// Whole bytes, less 128.
+    Bytes(Kernel<i8, i8>),
+}
+
+/// A query of [`Rotated`] codes: rotated and rounded.
+#[derive(Debug, Clone, Default)]
+pub struct RotatedQuery {
+    rotated: Vec<f32>,
+    rounded: Vec<i8>,
+    /// What one of the rounded numbers stands for.
+    scale: f32,
+    /// Sum of the rounded numbers.
+    sum: f32,
+    /// What all distances have in common.
+    add: f32,
+    /// Distance to the centre.
+    norm: f32,
+}
+
+/// Ids that are under way at once where several planes are summed.
+const BLOCK: usize = 64;
+
+impl Rotated {
+    /// Learns the centre of `rows`.
+    pub(crate) fn train(
+        rows: MatrixView<'_, f32>,
+        metric: Metric,
+        seed: u64,
+        layout: Layout,
+        kind: &'static str,
+        par: Par,
+    ) -> Result<Self, TrainError> {
+        let centre = mean(rows, metric, kind, par)?;
+        let rotation = Rotation::new(centre.len(), seed);
+        Self::new(metric, centre, rotation, layout)
+    }
+
+    /// `bits` must be 1 to 8, and the centre as long as the rotation asks.
+    pub(crate) fn new(
+        metric: Metric,
+        centre: Vec<f32>,
+        rotation: Rotation,
+        layout: Layout,
+    ) -> Result<Self, TrainError> {
+        let arch = Arch::detect()?;
+        if !(1..=8).contains(&layout.bits) {
+            return Err(TrainError::Param { name: "bits", found: layout.bits as usize, must: "1 to 8" });
+        }
+        let (mut planes, mut left, mut start) = (Vec::new(), layout.bits, 0);
+        while left > 0 {
+            let width = if layout.staged && planes.is_empty() { 1 } else { 1 << left.ilog2() };
+            left -= width;
+            let bytes = start..start + rotation.padded_dim().div_ceil(8 / width as usize);
+            start = bytes.end;
+            let kernel = match PackedDot::new(arch, width) {
+                Some(kernel) => PlaneKernel::Packed(kernel),
+                None => PlaneKernel::Bytes(
+                    Kernel::new(arch, Op::Dot).unwrap_or_else(|| unreachable!("offered for i8 on every level")),
+                ),
+            };
+            planes.push(Plane { width, shift: left, bytes, kernel });
+        }
+        Ok(Self { metric, centre, rotation, layout, planes })
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.centre.len()
+    }
+
+    pub(crate) fn rotation(&self) -> &Rotation {
+        &self.rotation
+    }
+
+    /// Bytes of the planes.
+    fn planes_len(&self) -> usize {
+        self.planes.last().map_or(0, |plane| plane.bytes.end)
+    }
+
+    /// Factors of a code: what to add, what to multiply by; then what the options ask for.
+    fn factors(&self) -> usize {
+        let Layout { staged, errors, .. } = self.layout;
+        2 + usize::from(errors) + if staged { 1 + usize::from(errors) } else { 0 }
+    }
+
+    pub(crate) fn code_len(&self) -> usize {
+        self.planes_len() + 4 * self.factors()
+    }
+
+    /// What the number 0 stands for.
+    fn lowest(&self) -> f32 {
+        -(((1_u32 << self.layout.bits) - 1) as f32) / 2.0
+    }
+
+    /// Rotates `vector` less the centre into the first half of `scratch`; the second half has room for its numbers.
+    pub(crate) fn residual<'a>(&self, vector: &[f32], scratch: &'a mut Vec<f32>) -> (&'a [f32], &'a mut [f32]) {
+        self.rotation.apply_to(vector.iter().zip(&self.centre).map(|(x, c)| x - c), scratch);
+        let padded = scratch.len();
+        scratch.resize(2 * padded, 0.0);
+        let (rotated, numbers) = scratch.split_at_mut(padded);
+        (rotated, numbers)
+    }
+
+    /// Writes the code of `vector`, whose rotated residual is `r`, with the chosen `numbers`.
+    pub(crate) fn write(&self, vector: &[f32], r: &[f32], numbers: &mut [f32], code: &mut [u8]) {
+        let dim = r.len() as f64;
+        let norm = product(r, r);
+        let (planes, factors) = code.split_at_mut(self.planes_len());
+        for plane in &self.planes {
+            plane.pack(numbers, &mut planes[plane.bytes.clone()]);
+        }
+        let add = match self.metric {
+            Metric::L2 => norm,
+            _ => -vector.iter().zip(&self.centre).map(|(&x, &c)| f64::from(x - c) * f64::from(c)).sum::<f64>(),
+        };
+        let times = if self.metric == Metric::L2 { -2.0 } else { -1.0 };
+        // What to multiply by, and the deviation for a query of norm 1.
+        let fit = |values: &[f32]| {
+            let (shared, size) = (product(r, values), product(values, values));
+            let rescale = if norm > 0.0 && shared > 0.0 { norm / shared } else { 0.0 };
+            let spread = (rescale * rescale * size - norm).max(0.0) / (dim - 1.0).max(1.0);
+            ((times * rescale) as f32, (times.abs() * spread.sqrt()) as f32)
+        };
+        let lowest = self.lowest();
+        numbers.iter_mut().for_each(|number| *number += lowest);
+        let (rescale, error) = fit(numbers);
+        let mut written = factors.as_chunks_mut::<4>().0.iter_mut();
+        let mut put = |value: f32| {
+            if let Some(place) = written.next() {
+                *place = value.to_le_bytes();
+            }
+        };
+        put(add as f32);
+        put(rescale);
+        if self.layout.errors {
+            put(error);
+        }
+        if self.layout.staged {
+            for (number, &r) in numbers.iter_mut().zip(r) {
+                *number = if r > 0.0 { 0.5 } else { -0.5 };
+            }
+            let (rescale, error) = fit(numbers);
+            put(rescale);
+            if self.layout.errors {
+                put(error);
+            }
+        }
+    }
+
+    /// The values of a code, not rotated back, and the factor that makes them estimates of `r`.
+    pub(crate) fn values(&self, code: &[u8]) -> (Vec<f32>, f32) {
+        let mut values = vec![self.lowest(); self.rotation.padded_dim()];
+        for plane in &self.planes {
+            plane.unpack(&code[plane.bytes.clone()], &mut values);
+        }
+        let rescale = factor(&code[self.planes_len()..], 1);
+        (values, if self.metric == Metric::L2 { -0.5 * rescale } else { -rescale })
+    }
+
+    /// The row that a code stands for: along the code, with the norm of the row where the code tells that.
+    pub(crate) fn decode(&self, code: &[u8], vector: &mut [f32]) {
+        let (mut values, rescale) = self.values(code);
+        let add = f64::from(factor(&code[self.planes_len()..], 0));
+        let size = product(&values, &values).sqrt();
+        let norm = match self.metric {
+            Metric::L2 => Some(add.max(0.0).sqrt()),
+            // Of a row of norm 1, the parts along the centre are known.
+            Metric::Cosine => Some((1.0 - product(&self.centre, &self.centre) + 2.0 * add).max(0.0).sqrt()),
+            _ => None,
+        };
+        let scale = norm.map_or(rescale, |norm| if rescale > 0.0 { (norm / size) as f32 } else { 0.0 });
+        values.iter_mut().for_each(|value| *value *= scale);
+        self.rotation.invert(&mut values, vector);
+        vector.iter_mut().zip(&self.centre).for_each(|(x, c)| *x += c);
+    }
+
+    pub(crate) fn prepare(&self, query: &[f32], out: &mut RotatedQuery) {
+        self.rotation.apply_to(query.iter().zip(&self.centre).map(|(x, c)| x - c), &mut out.rotated);
+        let largest = out.rotated.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        out.scale = largest / 127.0;
+        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        out.rounded.clear();
+        // Within ±127, but for rounding far below a half.
+        out.rounded.extend(out.rotated.iter().map(|x| (x * inverse).round_ties_even() as i8));
+        out.rounded.resize(out.rotated.len().next_multiple_of(8), 0);
+        out.sum = out.rounded.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
+        let norm = product(&out.rotated, &out.rotated);
+        out.norm = norm.sqrt() as f32;
+        out.add = match self.metric {
+            Metric::L2 => norm,
+            Metric::Cosine => 1.0 - product(query, &self.centre),
+            _ => -product(query, &self.centre),
+        } as f32;
+    }
+
+    /// Products of `planes` with the query, as numbers of that many bits.
+    fn products(&self, planes: &[Plane], query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
+        let mut block = [0.0; BLOCK];
+        let Some((first, rest)) = planes.split_first() else { return out.fill(0.0) };
+        let least = planes.last().map_or(0, |plane| plane.shift);
+        first.gather(query, codes, ids, out);
+        if rest.is_empty() {
+            return;
+        }
+        for (ids, out) in ids.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+            let times = (1_u32 << (first.shift - least)) as f32;
+            out.iter_mut().for_each(|out| *out *= times);
+            for plane in rest {
+                let (block, times) = (&mut block[..ids.len()], (1_u32 << (plane.shift - least)) as f32);
+                plane.gather(query, codes, ids, block);
+                out.iter_mut().zip(block).for_each(|(out, more)| *out += times * *more);
+            }
+        }
+    }
+
+    pub(crate) fn gather(&self, query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
+        self.products(&self.planes, query, codes, ids, out);
+        let factors = codes.columns(self.planes_len()..codes.dim());
+        let offset = self.lowest() * query.sum;
+        for (&id, out) in ids.iter().zip(out) {
+            let row = factors.row(id as usize);
+            *out = factor(row, 0) + query.add + factor(row, 1) * (query.scale * (*out + offset));
+        }
+    }
+
+    /// As [`Self::gather`]; `errors[i]` becomes the deviation of `out[i]`. Codes must have it.
+    pub(crate) fn gather_errors(
+        &self,
+        query: &RotatedQuery,
+        codes: Rows<'_, u8>,
+        ids: &[u32],
+        out: &mut [f32],
+        errors: &mut [f32],
+    ) {
+        self.gather(query, codes, ids, out);
+        let factors = codes.columns(self.planes_len()..codes.dim());
+        for (&id, error) in ids.iter().zip(errors) {
+            *error = query.norm * factor(factors.row(id as usize), 2);
+        }
+    }
+
+    /// As [`Self::gather`], but `out[i]` becomes infinite where the highest bits alone put the distance at `bound` or beyond,
+    /// less `deviations` deviations. Gives the number of codes that were read whole.
+    pub(crate) fn gather_below(
+        &self,
+        query: &RotatedQuery,
+        codes: Rows<'_, u8>,
+        ids: &[u32],
+        out: &mut [f32],
+        (bound, deviations): (f32, f32),
+    ) -> usize {
+        let (true, true, Some((sign, rest))) = (self.layout.staged, self.layout.errors, self.planes.split_first())
+        else {
+            self.gather(query, codes, ids, out);
+            return ids.len();
+        };
+        let factors = codes.columns(self.planes_len()..codes.dim());
+        let (offset, halves) = (self.lowest() * query.sum, -0.5 * query.sum);
+        let times = (1_u32 << sign.shift) as f32;
+        let mut whole = 0;
+        for (ids, out) in ids.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+            sign.gather(query, codes, ids, out);
+            let (mut near, mut places, mut found) = ([0; BLOCK], [0; BLOCK], 0);
+            for (place, (&id, out)) in ids.iter().zip(&mut *out).enumerate() {
+                let row = factors.row(id as usize);
+                let distance = factor(row, 0) + query.add + factor(row, 3) * (query.scale * (*out + halves));
+                if distance - deviations * query.norm * factor(row, 4) < bound {
+                    (near[found], places[found]) = (id, place);
+                    found += 1;
+                } else {
+                    *out = f32::INFINITY;
+                }
+            }
+            let mut more = [0.0; BLOCK];
+            self.products(rest, query, codes, &near[..found], &mut more[..found]);
+            for ((&id, &place), more) in near.iter().zip(&places).zip(&more).take(found) {
+                let (row, product) = (factors.row(id as usize), times * out[place] + more);
+                out[place] = factor(row, 0) + query.add + factor(row, 1) * (query.scale * (product + offset));
+            }
+            whole += found;
+        }
+        whole
+    }
+}
+
+impl Plane {
+    fn mask(&self) -> u32 {
+        (1 << self.width) - 1
+    }
+
+    fn pack(&self, numbers: &[f32], bytes: &mut [u8]) {
+        bytes.fill(0);
+        for (part, numbers) in numbers.chunks(bytes.len()).enumerate() {
+            for (byte, &number) in bytes.iter_mut().zip(numbers) {
+                // Whole numbers of at most 8 bits.
+                let number = number as u32 >> self.shift & self.mask();
+                *byte |= (number << (part as u32 * self.width)) as u8;
+            }
+        }
+        if let PlaneKernel::Bytes(_) = self.kernel {
+            bytes.iter_mut().for_each(|byte| *byte ^= 128);
+        }
+    }
+
+    /// Adds the numbers to `values`.
+    fn unpack(&self, bytes: &[u8], values: &mut [f32]) {
+        let flip = if let PlaneKernel::Bytes(_) = self.kernel { 128 } else { 0 };
+        for (part, values) in values.chunks_mut(bytes.len()).enumerate() {
+            for (value, &byte) in values.iter_mut().zip(bytes) {
+                let number = u32::from(byte ^ flip) >> (part as u32 * self.width) & self.mask();
+                *value += (number << self.shift) as f32;
+            }
+        }
+    }
+
+    /// Products with the query of the numbers of this plane alone.
+    fn gather(&self, query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
+        let rows = codes.columns(self.bytes.clone());
+        match self.kernel {
+            PlaneKernel::Packed(kernel) => {
+                kernel.gather(&query.rounded[..rows.dim() * (8 / self.width as usize)], rows, ids, out);
+            }
+            PlaneKernel::Bytes(kernel) => {
+                kernel.gather(&query.rounded[..rows.dim()], rows.signed(), ids, out);
+                out.iter_mut().for_each(|out| *out += 128.0 * query.sum);
+            }
+        }
+    }
+}
+
+/// Factor `index` of a code; 0 where there is none.
+#[inline(always)]
+fn factor(factors: &[u8], index: usize) -> f32 {
+    factors.get(4 * index..).and_then(|bytes| bytes.first_chunk()).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
+}
+
+/// Inner product in `f64`, in a fixed order that leaves room for vectors.
+pub(crate) fn product(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0.0_f64; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(a[lane]) * f64::from(b[lane]);
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// The mean of rows as the metric keeps them, each checked.
+pub(crate) fn mean(
+    rows: MatrixView<'_, f32>,
+    metric: Metric,
+    kind: &'static str,
+    par: Par,
+) -> Result<Vec<f32>, TrainError> {
+    const CHUNK: usize = 1024;
+    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
+        return Err(TrainError::Metric { metric, kind });
+    }
+    if rows.is_empty() {
+        return Err(TrainError::TooFew { found: 0, needed: 1 });
+    }
+    let dim = rows.dim();
+    let pool = ScratchPool::<Vec<f32>>::default();
+    let parts = par.install(|par| {
+        par.map_chunks(rows.len(), CHUNK, &pool, |row, range| {
+            let mut sum = vec![0.0_f64; dim];
+            for i in range {
+                check_dense(rows.row(i), dim, metric).map_err(|source| RowError { row: i, source })?;
+                prepare_dense(rows.row(i), metric, dim, row);
+                sum.iter_mut().zip(&*row).for_each(|(sum, &x)| *sum += f64::from(x));
+            }
+            Ok::<_, RowError>(sum)
+        })
+    });
+    let mut total = vec![0.0; dim];
+    for part in parts {
+        total.iter_mut().zip(part?).for_each(|(total, sum)| *total += sum);
+    }
+    Ok(total.into_iter().map(|sum| (sum / rows.len() as f64) as f32).collect())
+}
+
+#[cfg(feature = "persist")]
+pub(crate) mod persist;
