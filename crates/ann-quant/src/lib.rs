@@ -10,8 +10,10 @@
 
 mod error;
 mod quantizer;
+mod sq;
 mod store;
 
 pub use error::TrainError;
 pub use quantizer::Quantizer;
+pub use sq::{Sq, SqClip, SqParams, SqQuery, SqRange};
 pub use store::{CodeOracle, CodeScratch, CodeStore};

@@ -107,6 +107,23 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
+impl<'a> Rows<'a, u8> {
+    /// The first `dim` bytes of every row, read as signed numbers.
+    ///
+    /// # Panics
+    /// When `dim` is more than the rows have.
+    ///
+    /// ```
+    /// let rows = ann_simd::Rows::new(&[255, 3, 9, 1, 254, 9], 3, 3).signed(2);
+    /// assert_eq!((rows.row(0), rows.row(1)), (&[-1, 3][..], &[1, -2][..]));
+    /// ```
+    #[must_use]
+    pub fn signed(self, dim: usize) -> Rows<'a, i8> {
+        assert!(dim <= self.dim, "{dim} of {} bytes", self.dim);
+        Rows { data: bytemuck::cast_slice(self.data), dim, stride: self.stride, len: self.len }
+    }
+}
+
 impl<T> Clone for Rows<'_, T> {
     fn clone(&self) -> Self {
         *self
