@@ -173,11 +173,19 @@ impl Sq {
         }
         let own = params.range == SqRange::PerVector;
         if let Some(&found) = step.iter().find(|&&x| !x.is_finite() || x < 0.0 || (own && x != 1.0)) {
-            return Err(TrainError::Value { name: "step", found, must: "finite, not negative, 1 where rows have their own" });
+            return Err(TrainError::Value {
+                name: "step",
+                found,
+                must: "finite, not negative, 1 where rows have their own",
+            });
         }
         let one = |values: &[f32]| values.windows(2).all(|pair| pair[0] == pair[1]);
         if params.range == SqRange::Uniform && !(one(&base) && one(&step) && step[0] > 0.0) {
-            return Err(TrainError::Value { name: "step", found: step[0], must: "above 0 and the same for all columns" });
+            return Err(TrainError::Value {
+                name: "step",
+                found: step[0],
+                must: "above 0 and the same for all columns",
+            });
         }
         let inverse = step.iter().map(|&step| if step > 0.0 { 1.0 / step } else { 0.0 }).collect();
         let mut sq = Self { params, metric, exact, base, step, inverse, kernels: Kernels::new(Op::Dot)? };
@@ -338,7 +346,8 @@ impl Quantizer for Sq {
         scratch.extend(around.map(|((&x, &base), &inverse)| (x - base) * inverse));
         let (mut scale, mut offset) = (1.0, 0.0);
         if self.own_steps() {
-            let (low, high) = scratch.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+            let (low, high) =
+                scratch.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
             scale = (high - low) / self.params.top();
             offset = low + self.params.half() * scale;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
@@ -348,9 +357,10 @@ impl Quantizer for Sq {
         let half = self.params.half();
         pack::pack(scratch.iter().map(|&x| (x + half) as u8), self.params.bits, &mut code[..self.packed_len()]);
         if self.own_steps() || self.has_norms() {
-            let decoded = scratch.iter().zip(&self.step).map(|(&x, &step)| {
-                (f64::from(x) * f64::from(scale) + f64::from(offset)) * f64::from(step)
-            });
+            let decoded = scratch
+                .iter()
+                .zip(&self.step)
+                .map(|(&x, &step)| (f64::from(x) * f64::from(scale) + f64::from(offset)) * f64::from(step));
             let norm = decoded.map(|x| x * x).sum::<f64>() as f32;
             self.put_factors(scale, offset, norm, code);
         }
@@ -387,7 +397,9 @@ impl Quantizer for Sq {
                 place => (-128.5..127.5).contains(&place),
             });
             match fits {
-                true => whole.extend(columns().map(|(&x, (&base, _))| (on_grid(x, base) + 128.5) as u8 as i16 - 128).map(|x| x as i8)),
+                true => whole.extend(
+                    columns().map(|(&x, (&base, _))| (on_grid(x, base) + 128.5) as u8 as i16 - 128).map(|x| x as i8),
+                ),
                 false => float.extend(columns().map(|(&x, (&base, _))| on_grid(x, base) as f32)),
             }
             (out.scale, out.shift, out.bias, out.sum) = (step * step, 0.0, 0.0, 0.0);

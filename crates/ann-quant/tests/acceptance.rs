@@ -83,13 +83,7 @@ const SCALAR: [Row; 5] = [
         in_10: [0.9915, 0.9825, 0.989],
         in_20: [1.0; 3],
     },
-    Row {
-        bits: 6,
-        range: SqRange::PerDimension,
-        error: [0.0014; 3],
-        in_10: [0.962, 0.930, 0.956],
-        in_20: [1.0; 3],
-    },
+    Row { bits: 6, range: SqRange::PerDimension, error: [0.0014; 3], in_10: [0.962, 0.930, 0.956], in_20: [1.0; 3] },
     Row {
         bits: 4,
         range: SqRange::PerDimension,
@@ -137,5 +131,6 @@ fn scalar_codes_rank_as_they_should_on_small_sets() {
 #[test]
 #[ignore = "the full sets take a minute in release"]
 fn acceptance_of_scalar_codes() {
-    check_scalar(FULL, 0.01);
+    // Rounding the query to bytes costs up to 0.006, the draw of 1,000 queries as much.
+    check_scalar(FULL, 0.015);
 }

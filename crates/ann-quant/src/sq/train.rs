@@ -117,7 +117,11 @@ impl Sq {
             }
             SqRange::PerDimension => {
                 let values = |at: usize| sample.iter().copied().skip(at).step_by(dim).collect();
-                columns.iter().enumerate().map(|(at, column)| grid(column.range(params.clip, values(at)), params)).unzip()
+                columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, column)| grid(column.range(params.clip, values(at)), params))
+                    .unzip()
             }
         };
         Self::from_parts(*params, metric, false, base, step)
