@@ -105,11 +105,16 @@ where
             self.check(query).map_err(|source| RowError { row, source })?;
             self.coarse.oracle(query, &mut coarse).distances(&ids, &mut estimates);
             self.fine.oracle(query, &mut fine).distances(&ids, &mut exact);
-            let mut nearest = TopK::new(NEAREST);
+            let mut nearest = TopK::new(NEAREST + 1);
             exact.iter().enumerate().for_each(|(i, &distance)| nearest.push(Neighbor::new(i as u32, distance)));
             let unit = self.unit(query);
+            // The nearest of all is the vector itself, where the sample is of the rows.
             differences.extend(
-                nearest.into_sorted().iter().map(|n| self.difference(estimates[n.id as usize], n.distance, unit)),
+                nearest
+                    .into_sorted()
+                    .iter()
+                    .skip(1)
+                    .map(|n| self.difference(estimates[n.id as usize], n.distance, unit)),
             );
         }
         differences.sort_unstable_by(f32::total_cmp);

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[cfg(feature = "persist")]
+mod persist;
 mod quantizer;
 mod sq;
 mod store;
