@@ -8,14 +8,24 @@
 
 #![forbid(unsafe_code)]
 
+mod binary;
 mod error;
 #[cfg(feature = "persist")]
 mod persist;
 mod quantizer;
+mod rotation;
+mod signs;
 mod sq;
 mod store;
+mod ternary;
+mod truncated;
 
+pub use binary::{Binary, BinaryParams};
 pub use error::TrainError;
 pub use quantizer::Quantizer;
+pub use rotation::Rotation;
+pub use signs::SignQuery;
 pub use sq::{Sq, SqClip, SqParams, SqQuery, SqRange};
 pub use store::{CodeOracle, CodeScratch, CodeStore};
+pub use ternary::{Ternary, TernaryParams};
+pub use truncated::{Truncated, truncate};

@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use ann_core::Metric;
 use ann_core::{DistanceOracle, Matrix, Neighbor, Par, ScratchPool, TopK, VectorStore};
-use ann_quant::{CodeStore, Quantizer, Sq, SqParams, SqRange};
-use ann_testkit::portable::{Portable, iso64, mix128, spec256};
+use ann_quant::{
+    Binary, BinaryParams, CodeStore, Quantizer, Sq, SqParams, SqRange, Ternary, TernaryParams, Truncated, truncate,
+};
+use ann_testkit::portable::{Portable, iso64, mix128, mrl256, spec256};
 
 /// Rows and queries of the full sets, and of those that always run.
 const FULL: [(usize, usize); 3] = [(50_000, 1000), (20_000, 1000), (50_000, 1000)];
@@ -133,4 +136,80 @@ fn scalar_codes_rank_as_they_should_on_small_sets() {
 fn acceptance_of_scalar_codes() {
     // Rounding the query to bytes costs up to 0.006, the draw of 1,000 queries as much.
     check_scalar(FULL, 0.015);
+}
+
+/// 10@10, 10@100 and 10@500 of codes of one or two bits, in numpy: mix128, iso64, spec256.
+type Shares = [[f64; 3]; 3];
+
+/// `slack` is how far below the numbers may be, where they are not near 1.
+fn check_bits<Q: Quantizer>(
+    name: &str,
+    sizes: [(usize, usize); 3],
+    expected: Shares,
+    slack: f64,
+    train: impl Fn(&Portable) -> Q,
+) {
+    for (set, expected) in sets(sizes).iter().zip(expected) {
+        let store = CodeStore::from_rows(train(set), set.base.view(), Par::Ambient).unwrap();
+        let shares = overlap(&store, set);
+        let case = format!("{} {name}: {shares:.3?}, expected {expected:?}", set.name);
+        eprintln!("{case}");
+        for (found, expected) in [shares[0], shares[3], shares[5]].into_iter().zip(expected) {
+            assert!(found >= expected - slack, "{case}");
+        }
+    }
+}
+
+fn check_signs(sizes: [(usize, usize); 3], slack: f64) {
+    let binary =
+        |params: BinaryParams| move |set: &Portable| Binary::train(set.base.view(), set.metric, &params).unwrap();
+    let ternary =
+        |params: TernaryParams| move |set: &Portable| Ternary::train(set.base.view(), set.metric, &params).unwrap();
+    let bits = BinaryParams { centred: true, rotation: None, scaled: false, planes: 1 };
+    let raw = [[0.380, 0.905, 0.989], [0.073, 0.277, 0.558], [0.172, 0.536, 0.836]];
+    check_bits("sign raw, Hamming", sizes, raw, slack, binary(BinaryParams { centred: false, ..bits }));
+    let centred = [[0.383, 0.903, 0.989], [0.072, 0.278, 0.557], [0.178, 0.553, 0.850]];
+    check_bits("sign centred, Hamming", sizes, centred, slack, binary(bits));
+    let rotated = [[0.379, 0.904, 0.991], [0.075, 0.274, 0.556], [0.244, 0.684, 0.933]];
+    check_bits("sign rotated, Hamming", sizes, rotated, slack, binary(BinaryParams { rotation: Some(1), ..bits }));
+    let float = [[0.486, 0.973, 1.0], [0.265, 0.728, 0.956], [0.442, 0.932, 0.997]];
+    let numbers = BinaryParams { rotation: Some(1), scaled: true, planes: 8, ..bits };
+    check_bits("query of 8 bits by signs", sizes, float, slack, binary(numbers));
+    let three = [[0.477, 0.968, 0.998], [0.153, 0.501, 0.810], [0.402, 0.904, 0.996]];
+    let places = TernaryParams { planes: 1, ..TernaryParams::default() };
+    check_bits("ternary symmetric, half", sizes, three, slack, ternary(places));
+}
+
+#[test]
+fn codes_of_few_bits_rank_as_they_should_on_small_sets() {
+    check_signs(SMALL, 0.03);
+}
+
+#[test]
+#[ignore = "the full sets take a minute in release"]
+fn acceptance_of_codes_of_few_bits() {
+    check_signs(FULL, 0.015);
+}
+
+/// Columns kept, and 10@10 and 10@20 of raw products, then of products of parts of norm 1.
+const MATRYOSHKA: [(usize, [f64; 2], [f64; 2]); 3] =
+    [(32, [0.535, 0.720], [0.519, 0.724]), (64, [0.767, 0.947], [0.762, 0.960]), (128, [0.904, 0.999], [0.900, 0.999])];
+
+#[test]
+#[ignore = "the full set takes a minute in release"]
+fn acceptance_of_first_columns() {
+    let set = mrl256(50_000, 1000);
+    for (keep, raw, unit) in MATRYOSHKA {
+        for (renormalise, expected) in [(false, raw), (true, unit)] {
+            let part = truncate(set.base.view(), set.metric, keep, renormalise).unwrap();
+            let sq = Sq::train(part.view(), Metric::InnerProduct, &SqParams::default(), Par::Ambient).unwrap();
+            let truncated = Truncated::new(sq, 256, renormalise).unwrap();
+            let shares = overlap(&CodeStore::from_rows(truncated, set.base.view(), Par::Ambient).unwrap(), &set);
+            eprintln!("first {keep}, renormalised {renormalise}: {shares:.3?}, expected {expected:?}");
+            assert!(
+                shares.iter().zip(expected).all(|(found, expected)| *found >= expected - 0.015),
+                "{keep}: {shares:?}"
+            );
+        }
+    }
 }

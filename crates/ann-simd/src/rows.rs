@@ -124,6 +124,28 @@ impl<'a> Rows<'a, u8> {
     }
 }
 
+impl<'a> Rows<'a, u8> {
+    /// The first `dim` words of 64 bits of every row, lowest byte first; `None` if rows do not begin at words.
+    ///
+    /// # Panics
+    /// When `8 * dim` is more than the bytes that the rows have.
+    ///
+    /// ```
+    /// let table = ann_simd::Buffer::from_slice(&[1_u8, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9]);
+    /// let rows = ann_simd::Rows::new(&table, 8, 16).words(1);
+    /// assert_eq!(rows.map(|rows| rows.row(0)[0].to_le()), Some(1));
+    /// ```
+    #[must_use]
+    pub fn words(self, dim: usize) -> Option<Rows<'a, u64>> {
+        assert!(8 * dim <= self.dim, "{dim} words in {} bytes", self.dim);
+        if self.stride % 8 != 0 {
+            return None;
+        }
+        let data = bytemuck::try_cast_slice(self.data).ok()?;
+        Some(Rows { data, dim, stride: self.stride / 8, len: self.len })
+    }
+}
+
 impl<T> Clone for Rows<'_, T> {
     fn clone(&self) -> Self {
         *self
