@@ -70,7 +70,8 @@ fn distances_are_those_to_decoded_rows_but_for_the_rounding_of_the_query() {
                                 Metric::Cosine => {
                                     let mut unit = Vec::new();
                                     ann_core::prepare_dense(query, metric, dim, &mut unit);
-                                    1.0 + distance(Metric::InnerProduct, &unit, &decoded(&store, id as u32))
+                                    (1.0 + distance(Metric::InnerProduct, &unit, &decoded(&store, id as u32)))
+                                        .clamp(0.0, 2.0)
                                 }
                                 _ => distance(metric, query, &decoded(&store, id as u32)),
                             };
