@@ -112,7 +112,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// Whether more effort gives more recall.
     pub(crate) fn has_effort(&self) -> bool {
-        !matches!(self.spec.structure, Structure::Flat)
+        !matches!(self.spec.structure, Structure::Flat | Structure::Codes(_))
     }
 
     /// Bytes that the index says it holds.

@@ -4,12 +4,13 @@
 //! (narrower rows keep their exact values and one inverse norm beside). Rows are padded with zeros to whole cache lines
 //! (short rows to a power of two), so that no row shares its first line with another and no kernel has a tail to handle.
 //!
+//! Rows come as they are or not at all, unless the store was told to round them ([`FlatStore::rounded`]); then they are
+//! normalised under cosine whatever the type, since rounding may take small values to zero.
+//!
 //! A query that the element type holds exactly is compared in integers where the type is an integer, with the same
 //! result on every instruction set; any other query is compared in `f32`.
 
-use crate::dense::{
-    MAX_DIM, MAX_ROWS, check_dense, inverse_norm, normalised, padded_len, prepare_dense, unit_distance,
-};
+use crate::dense::{MAX_DIM, MAX_ROWS, check_dense, inverse_norm, padded_len, prepare_dense, unit_distance};
 use crate::{
     DistanceOracle, ElementKind, MatrixView, Metric, PushVector, ReadRow, RowError, Scalar, VectorError, VectorStore,
 };
@@ -32,6 +33,8 @@ pub struct FlatStore<T: Scalar> {
     dim: usize,
     stride: usize,
     len: usize,
+    /// Whether values are rounded that `T` cannot hold.
+    rounds: bool,
     rows: Buffer<T>,
     /// `1 / ‖row‖` of every row under cosine, unless rows are normalised themselves; empty otherwise.
     inverse_norms: Buffer<f32>,
@@ -101,7 +104,16 @@ impl<T: Scalar> FlatStore<T> {
         }
         let kernels = Kernels::new(arch, metric).ok_or(FlatError::Metric { metric, kind: T::NAME })?;
         let stride = padded_len::<T>(dim);
-        Ok(Self { metric, dim, stride, len: 0, rows: Buffer::new(), inverse_norms: Buffer::new(), kernels })
+        Ok(Self {
+            metric,
+            dim,
+            stride,
+            len: 0,
+            rounds: false,
+            rows: Buffer::new(),
+            inverse_norms: Buffer::new(),
+            kernels,
+        })
     }
 
     /// Copies `rows`, `(n, dim)`, into a new store.
@@ -116,6 +128,40 @@ impl<T: Scalar> FlatStore<T> {
             store.push(vector).map_err(|source| RowError { row, source })?;
         }
         Ok(store)
+    }
+
+    /// As [`Self::from_rows`], but values are rounded to the nearest that `T` holds, of these rows and of all that are
+    /// pushed; under cosine once the row has norm 1.
+    ///
+    /// # Errors
+    /// [`FlatError::Row`] for the first row that is not finite, is zero under cosine, or has a value beyond the range of `T`.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric};
+    /// use half::bf16;
+    /// let thirds = Matrix::from_rows(&[[1.0 / 3.0, 2.0 / 3.0]])?;
+    /// assert!(FlatStore::<bf16>::from_rows(thirds.view(), Metric::L2).is_err());
+    /// let store = FlatStore::<bf16>::rounded(thirds.view(), Metric::L2)?;
+    /// assert_eq!(store.row(0)[0].to_f32(), 0.333_984_38);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn rounded(rows: MatrixView<'_, f32>, metric: Metric) -> Result<Self, FlatError> {
+        let mut store = Self::new(rows.dim(), metric)?.rounding();
+        store.reserve(rows.len());
+        for (row, vector) in rows.rows().enumerate() {
+            store.push(vector).map_err(|source| RowError { row, source })?;
+        }
+        Ok(store)
+    }
+
+    /// The same store, rounding the values of rows to come.
+    pub fn rounding(self) -> Self {
+        Self { rounds: true, ..self }
+    }
+
+    /// Whether values that `T` cannot hold are rounded rather than refused.
+    pub fn rounds(&self) -> bool {
+        self.rounds
     }
 
     /// Puts a store together from parts that were taken out of one by [`Self::padded_rows`] and
@@ -264,6 +310,12 @@ impl<T: Scalar> Kernels<T> {
     }
 }
 
+/// Whether `nearest` is `value` rounded rather than the end of a range: within half a whole number, or half a unit in the
+/// last place of `bf16`, which is the coarsest.
+fn is_near(nearest: f32, value: f32) -> bool {
+    (nearest - value).abs() <= 0.5f32.max(value.abs() / 500.0)
+}
+
 /// Where a [`FlatStore`] prepares a query.
 #[derive(Debug, Clone)]
 pub struct FlatScratch<T> {
@@ -368,21 +420,30 @@ impl<T: Scalar> PushVector for FlatStore<T> {
         }
         let start = self.rows.len();
         self.rows.resize(start + self.stride, T::zeroed());
-        let normalises = self.normalises();
+        let (unit, rounds) = (self.metric == Metric::Cosine && (self.normalises() || self.rounds), self.rounds);
+        let scale = if unit { inverse_norm(vector) } else { 1.0 };
         let row = &mut self.rows.as_mut_slice()[start..][..self.dim];
-        if normalises {
-            row.iter_mut().zip(normalised(vector)).for_each(|(to, x)| *to = T::nearest(x));
-        } else {
-            for (column, (to, &value)) in row.iter_mut().zip(vector).enumerate() {
-                let Some(exact) = T::exact(value) else {
-                    self.rows.truncate(start);
-                    return Err(VectorError::Inexact { column, value, kind: T::NAME });
-                };
-                *to = exact;
-            }
+        for (column, (to, &value)) in row.iter_mut().zip(vector).enumerate() {
+            let scaled = if unit { (f64::from(value) * scale) as f32 } else { value };
+            let kept = match T::exact(scaled) {
+                None if rounds => Some(T::nearest(scaled)).filter(|nearest| is_near(nearest.widen(), scaled)),
+                kept => kept,
+            };
+            let Some(kept) = kept else {
+                self.rows.truncate(start);
+                return Err(VectorError::Inexact { column, value, kind: T::NAME });
+            };
+            *to = kept;
         }
         if self.keeps_norms() {
-            self.inverse_norms.push(inverse_norm(vector) as f32);
+            let norm = match self.rounds {
+                false => inverse_norm(vector),
+                true => {
+                    let kept: Vec<f32> = self.row(self.len as u32).iter().map(|x| x.widen()).collect();
+                    inverse_norm(&kept)
+                }
+            };
+            self.inverse_norms.push(norm as f32);
         }
         self.len += 1;
         Ok(self.len as u32 - 1)
@@ -411,5 +472,52 @@ impl<T: Scalar> ReadRow for FlatStore<T> {
     fn read(&self, id: u32, out: &mut Vec<f32>) {
         out.clear();
         out.extend(self.row(id).iter().map(|x| x.widen()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Matrix;
+    use half::{bf16, f16};
+
+    fn thirds(n: usize, dim: usize) -> Matrix<f32> {
+        Matrix::new((0..n * dim).map(|i| ((i * 7919) % 1000) as f32 / 3000.0 - 0.1).collect(), dim).unwrap()
+    }
+
+    #[test]
+    fn rounded_rows_are_as_near_as_their_type_allows() {
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            let rows = thirds(50, 20);
+            let whole = FlatStore::<f32>::from_rows(rows.view(), metric).unwrap();
+            let (f16s, bf16s) =
+                (FlatStore::<f16>::rounded(rows.view(), metric), FlatStore::<bf16>::rounded(rows.view(), metric));
+            let (f16s, bf16s) = (f16s.unwrap(), bf16s.unwrap());
+            let (mut a, mut b, mut c) = Default::default();
+            let query = rows.row(7);
+            let (a, b, c) = (whole.oracle(query, &mut a), f16s.oracle(query, &mut b), bf16s.oracle(query, &mut c));
+            for id in 0..50 {
+                assert!((a.distance(id) - b.distance(id)).abs() < 1e-3, "{metric} {id}");
+                assert!((a.distance(id) - c.distance(id)).abs() < 1e-2, "{metric} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_beyond_the_range_are_refused_even_when_rounding() {
+        let mut store = FlatStore::<f16>::rounded(thirds(2, 2).view(), Metric::L2).unwrap();
+        assert!(matches!(store.push(&[0.1, 1e6]), Err(VectorError::Inexact { column: 1, .. })));
+        assert_eq!((store.len(), store.push(&[0.1, 65_000.0])), (2, Ok(2)));
+        let mut bytes = FlatStore::<u8>::rounded(thirds(1, 1).view(), Metric::L2).unwrap();
+        assert!(bytes.push(&[-0.7]).is_err() && bytes.push(&[256.0]).is_err() && bytes.push(&[254.6]).is_ok());
+    }
+
+    #[test]
+    fn rows_of_tiny_values_keep_their_direction_when_rounded() {
+        let tiny = Matrix::new(vec![1e-20, 2e-20, -1e-20, 1e-20], 2).unwrap();
+        let store = FlatStore::<f16>::rounded(tiny.view(), Metric::Cosine).unwrap();
+        let mut scratch = Default::default();
+        assert!(store.oracle(&[1.0, 2.0], &mut scratch).distance(0) < 1e-3);
+        assert!(store.oracle(&[1.0, 2.0], &mut scratch).distance(1) > 0.5);
     }
 }

@@ -3,7 +3,7 @@
 //! Version 1.
 
 use crate::container::{Archive, LoadError, Persist, SaveError, Stored, Writer};
-use ann_core::{FlatStore, Metric, Scalar, SplitStore, VectorStore};
+use ann_core::{FlatStore, Metric, Rerank, Scalar, SplitStore, VectorStore};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -21,6 +21,9 @@ impl<T: Scalar + Stored> Persist for FlatStore<T> {
         let (dim, len) = (self.dim() as u64, self.len() as u64);
         writer.meta(&Meta { metric: self.metric().to_string(), dim, len })?;
         writer.section("values", self.padded_rows())?;
+        if self.rounds() {
+            writer.section(ROUNDED, &[1u8])?;
+        }
         writer.section("inverse_norms", self.inverse_norms())
     }
 
@@ -36,8 +39,43 @@ impl<T: Scalar + Stored> Persist for FlatStore<T> {
         if let Some(row) = store.inverse_norms().iter().position(|norm| !norm.is_finite() || *norm <= 0.0) {
             return Err(archive.corrupt("inverse_norms", format!("row {row} has no positive norm")));
         }
-        Ok(store)
+        Ok(if archive.has_section(ROUNDED) { store.rounding() } else { store })
     }
+}
+
+/// A section that is there if values are rounded.
+const ROUNDED: &str = "rounded";
+
+/// Two stores of the same rows as parts.
+impl<C, R> Persist for Rerank<C, R>
+where
+    C: Persist + VectorStore<Vector = [f32]> + 'static,
+    R: Persist + VectorStore<Vector = [f32]> + 'static,
+{
+    const KIND: &'static str = "rerank";
+    const VERSION: u16 = 1;
+
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+        writer.meta(&RerankMeta { metric: self.metric().to_string(), slack: self.slack() })?;
+        writer.part("coarse", self.coarse())?;
+        writer.part("fine", self.fine())
+    }
+
+    fn load(archive: &Archive) -> Result<Self, LoadError> {
+        let RerankMeta { metric, slack } = archive.meta()?;
+        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        if !slack.is_finite() || slack < 0.0 {
+            return Err(archive.corrupt("slack", format!("{slack} is no difference")));
+        }
+        Self::from_parts(archive.part("coarse")?, archive.part("fine")?, metric, slack)
+            .map_err(|error| archive.corrupt("fine", error.to_string()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RerankMeta {
+    metric: String,
+    slack: f32,
 }
 
 /// Kernels read the padding; anything but zero there would change distances.

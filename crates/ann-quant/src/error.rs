@@ -17,6 +17,16 @@ pub enum TrainError {
         /// What it should be.
         must: &'static str,
     },
+    /// A number is outside its range.
+    #[error("{name} is {found}, must be {must}")]
+    Value {
+        /// Its name.
+        name: &'static str,
+        /// What it is.
+        found: f32,
+        /// What it should be.
+        must: &'static str,
+    },
     /// Too few rows to learn from.
     #[error("{found} rows to train on, at least {needed} are needed")]
     TooFew {

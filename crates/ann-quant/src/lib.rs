@@ -8,41 +8,56 @@
 
 #![forbid(unsafe_code)]
 
-mod anisotropic;
-mod bits;
 mod error;
-mod fastscan;
-mod kmeans;
-mod linalg;
-mod nearest;
-mod node_rabitq;
-mod opq;
-#[cfg(feature = "persist")]
-mod persist;
-mod pq;
 mod quantizer;
-mod caq;
-mod g4;
-#[cfg(test)]
-mod laws;
-mod lvq;
-mod rabitq;
-mod rotated;
-mod rotation;
 mod store;
 
+mod sq;
+
+mod anisotropic;
+mod fastscan;
+mod opq;
+mod pq;
+
+mod caq;
+mod g4;
+mod lvq;
+mod node_rabitq;
+mod rabitq;
+
+mod binary;
+mod ternary;
+mod truncated;
+
+mod bits;
+mod kmeans;
+#[cfg(test)]
+mod laws;
+mod linalg;
+mod nearest;
+#[cfg(feature = "persist")]
+mod persist;
+mod rotated;
+mod rotation;
+mod signs;
+
 pub use anisotropic::{Anisotropic, AnisotropicParams};
+pub use binary::{Binary, BinaryParams};
 pub use error::TrainError;
 pub use fastscan::{FastCodes, FastQuery};
+pub use g4::{G4, G4Params};
 pub use kmeans::{KMeans, KMeansInit, KMeansParams};
 pub use linalg::Pca;
+pub use lvq::{Lvq, LvqParams, LvqQuery};
 pub use node_rabitq::{NodeRabitq, NodeRabitqParams, NodeRabitqQuery};
 pub use opq::{Opq, OpqParams, OpqQuery};
 pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
-pub use g4::{G4, G4Params};
-pub use lvq::{Lvq, LvqParams, LvqQuery};
 pub use rabitq::{Rabitq, RabitqParams};
 pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
+pub use signs::SignQuery;
+pub use sq::{Sq, SqClip, SqParams, SqQuery, SqRange};
 pub use store::{CodeOracle, CodeScratch, CodeStore};
+pub use ternary::{Ternary, TernaryParams};
+pub use truncated::{Truncated, truncate};

@@ -2,6 +2,8 @@
 //!
 //! Tables that follow from codebooks are made again. Version 1 of each.
 
+mod scalar;
+
 use crate::{Anisotropic, CodeStore, Opq, Pq, Quantizer};
 use ann_core::{Metric, VectorStore};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};

@@ -375,7 +375,7 @@ impl Plane {
                 kernel.gather(&query.rounded[..rows.dim() * (8 / self.width as usize)], rows, ids, out);
             }
             PlaneKernel::Bytes(kernel) => {
-                kernel.gather(&query.rounded[..rows.dim()], rows.signed(), ids, out);
+                kernel.gather(&query.rounded[..rows.dim()], rows.signed(rows.dim()), ids, out);
                 out.iter_mut().for_each(|out| *out += 128.0 * query.sum);
             }
         }

@@ -184,8 +184,8 @@ impl<Q: Quantizer> VectorStore for CodeStore<Q> {
 
 impl<Q: Quantizer> PushVector for CodeStore<Q> {
     fn push(&mut self, vector: &[f32]) -> Result<u32, VectorError> {
-        let one = MatrixView::new(vector, vector.len().max(1));
-        match one.map(|one| self.extend(one, Par::Serial)) {
+        self.check(vector)?;
+        match MatrixView::new(vector, vector.len()).map(|one| self.extend(one, Par::Serial)) {
             Ok(Ok(())) => Ok(self.len as u32 - 1),
             Ok(Err(error)) => Err(error.source),
             Err(_) => Err(VectorError::Dimension { expected: self.quantizer.dim(), found: vector.len() }),

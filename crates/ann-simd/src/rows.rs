@@ -134,10 +134,41 @@ impl<'a, T> Rows<'a, T> {
 }
 
 impl<'a> Rows<'a, u8> {
-    /// The same bytes as signed numbers.
+    /// The first `dim` bytes of every row, read as signed numbers.
+    ///
+    /// # Panics
+    /// When `dim` is more than the rows have.
+    ///
+    /// ```
+    /// let rows = ann_simd::Rows::new(&[255, 3, 9, 1, 254, 9], 3, 3).signed(2);
+    /// assert_eq!((rows.row(0), rows.row(1)), (&[-1, 3][..], &[1, -2][..]));
+    /// ```
     #[must_use]
-    pub fn signed(&self) -> Rows<'a, i8> {
-        Rows { data: bytemuck::cast_slice(self.data), dim: self.dim, stride: self.stride, len: self.len }
+    pub fn signed(self, dim: usize) -> Rows<'a, i8> {
+        assert!(dim <= self.dim, "{dim} of {} bytes", self.dim);
+        Rows { data: bytemuck::cast_slice(self.data), dim, stride: self.stride, len: self.len }
+    }
+}
+
+impl<'a> Rows<'a, u8> {
+    /// The first `dim` words of 64 bits of every row, lowest byte first; `None` if rows do not begin at words.
+    ///
+    /// # Panics
+    /// When `8 * dim` is more than the bytes that the rows have.
+    ///
+    /// ```
+    /// let table = ann_simd::Buffer::from_slice(&[1_u8, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9]);
+    /// let rows = ann_simd::Rows::new(&table, 8, 16).words(1);
+    /// assert_eq!(rows.map(|rows| rows.row(0)[0].to_le()), Some(1));
+    /// ```
+    #[must_use]
+    pub fn words(self, dim: usize) -> Option<Rows<'a, u64>> {
+        assert!(8 * dim <= self.dim, "{dim} words in {} bytes", self.dim);
+        if self.stride % 8 != 0 {
+            return None;
+        }
+        let data = bytemuck::try_cast_slice(self.data).ok()?;
+        Some(Rows { data, dim, stride: self.stride / 8, len: self.len })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one place with dynamic dispatch: any index behind one object, chosen by a human.
 
-use crate::{Error, factory::Structure};
+use crate::Error;
+use crate::factory::{Codes, Refine, Structure};
 use ann_core::{
     Batch, ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par,
     PushVector, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError, VectorStore,
@@ -45,7 +46,7 @@ pub trait AnyIndex: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Element type of the stored rows.
+    /// Element type of the stored rows: of those that know better where there are two, `u8` for codes alone.
     fn element(&self) -> ElementKind;
     /// What a file calls the kind of its rows.
     fn rows(&self) -> &'static str;
@@ -87,11 +88,11 @@ pub trait AnyIndex: Send + Sync {
     /// [`Error`]; the index is then unchanged.
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
 
-    /// The same index with rows of `f32`, which hold any value.
+    /// The same index with rows of `f32`, which hold any value; `None` if it is to keep its rows as they are.
     ///
     /// # Errors
     /// [`Error::Store`] if `ANN_ARCH` asks for what is not there.
-    fn widened(&self) -> Result<Box<dyn AnyIndex>, Error>;
+    fn widened(&self) -> Result<Option<Box<dyn AnyIndex>>, Error>;
 
     /// Adds itself to a file as the part `index`.
     ///
@@ -121,10 +122,20 @@ pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 's
     /// What a file calls them.
     const NAME: &'static str;
     const ELEMENT: ElementKind;
+    /// Rows that hold any value.
+    type Wide: RowStore;
     fn metric(&self) -> Metric;
     fn dim(&self) -> usize;
-    /// The same rows where any value fits.
-    fn widened(&self) -> Result<FlatStore<f32>, FlatError>;
+    /// The same rows where any value fits; `None` where rows are to be as they are.
+    fn widened(&self) -> Result<Option<Self::Wide>, FlatError>;
+    /// How rows are walked on, where not by themselves.
+    fn codes(&self) -> Option<Codes> {
+        None
+    }
+    /// What these rows are called where they are behind codes.
+    fn refine(&self) -> Refine {
+        Refine::Flat
+    }
 }
 
 /// What can go to a file, where there are files.
@@ -143,6 +154,7 @@ where
 {
     const NAME: &'static str = T::NAME;
     const ELEMENT: ElementKind = T::KIND;
+    type Wide = FlatStore<f32>;
 
     fn metric(&self) -> Metric {
         self.metric()
@@ -152,14 +164,23 @@ where
         self.dim()
     }
 
-    fn widened(&self) -> Result<FlatStore<f32>, FlatError> {
-        self.widened()
+    fn widened(&self) -> Result<Option<FlatStore<f32>>, FlatError> {
+        if self.rounds() { Ok(None) } else { self.widened().map(Some) }
+    }
+
+    fn refine(&self) -> Refine {
+        match T::KIND {
+            ElementKind::F16 if self.rounds() => Refine::F16,
+            ElementKind::Bf16 if self.rounds() => Refine::Bf16,
+            _ => Refine::Flat,
+        }
     }
 }
 
 impl RowStore for SplitStore {
     const NAME: &'static str = Self::NAME;
     const ELEMENT: ElementKind = ElementKind::F32;
+    type Wide = FlatStore<f32>;
 
     fn metric(&self) -> Metric {
         self.metric()
@@ -169,8 +190,8 @@ impl RowStore for SplitStore {
         self.dim()
     }
 
-    fn widened(&self) -> Result<FlatStore<f32>, FlatError> {
-        self.joined()
+    fn widened(&self) -> Result<Option<FlatStore<f32>>, FlatError> {
+        self.joined().map(Some)
     }
 }
 
@@ -194,7 +215,7 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     }
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
     /// The same structure over wider rows; `None` if it cannot be.
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide>;
+    fn with_store(&self, store: <Self::Store as RowStore>::Wide) -> Option<Self::Wide>;
     #[cfg(feature = "io")]
     fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError>;
 }
@@ -286,11 +307,11 @@ impl<I: Dense> AnyIndex for Erased<I> {
         self.index.extend(rows, par, monitor)
     }
 
-    fn widened(&self) -> Result<Box<dyn AnyIndex>, Error> {
-        let store = self.index.store().widened()?;
+    fn widened(&self) -> Result<Option<Box<dyn AnyIndex>>, Error> {
+        let Some(store) = self.index.store().widened()? else { return Ok(None) };
         let (expected, found) = (self.len(), store.len());
         let wide = self.index.with_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;
-        Ok(Box::new(Erased::new(wide)))
+        Ok(Some(Box::new(Erased::new(wide))))
     }
 
     #[cfg(feature = "io")]

@@ -31,6 +31,10 @@ pub enum Error {
     #[cfg(feature = "graph")]
     #[error(transparent)]
     Param(#[from] ann_graph::ParamError),
+    /// Codes could not be learnt from the rows.
+    #[cfg(feature = "quant")]
+    #[error(transparent)]
+    Train(ann_quant::TrainError),
     /// The feature of this crate that holds the index is off.
     #[error("{what} needs the feature `{feature}` of the crate `ann`")]
     Feature {
@@ -65,6 +69,18 @@ impl From<FlatError> for Error {
         match error {
             FlatError::Row(row) => Self::Row(row),
             other => Self::Store(other),
+        }
+    }
+}
+
+#[cfg(feature = "quant")]
+impl From<ann_quant::TrainError> for Error {
+    fn from(error: ann_quant::TrainError) -> Self {
+        use ann_quant::TrainError;
+        match error {
+            TrainError::Row(row) => Self::Row(row),
+            TrainError::Store(store) => store.into(),
+            other => Self::Train(other),
         }
     }
 }

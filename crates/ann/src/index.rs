@@ -69,7 +69,7 @@ impl Index {
         self.any.is_empty()
     }
 
-    /// Element type that the rows are kept in, without loss.
+    /// Element type that the rows are kept in, without loss unless the spec says otherwise; `u8` for codes alone.
     pub fn element(&self) -> ElementKind {
         self.any.element()
     }
@@ -142,7 +142,8 @@ impl Index {
 
     /// Appends rows, `(n, dim)`, with labels of their own or, for `None`, their numbers.
     ///
-    /// Rows that the element type of the index cannot hold make it widen its rows to `f32` first.
+    /// Rows that the element type of the index cannot hold make it widen its rows to `f32` first. Codes are those of the rows
+    /// that the index was built on: values beyond their range become its end.
     ///
     /// # Errors
     /// [`Error::Row`] or [`Error::Label`]; the index then holds what it held.
@@ -166,7 +167,7 @@ impl Index {
         let named = self.labels.check(first, rows.len(), labels)?;
         match self.any.extend(rows, par, monitor) {
             Err(Error::Row(error)) if matches!(error.source, ann_core::VectorError::Inexact { .. }) => {
-                let mut wide = self.any.widened()?;
+                let Some(mut wide) = self.any.widened()? else { return Err(Error::Row(error)) };
                 wide.extend(rows, par, monitor)?;
                 self.any = wide;
             }

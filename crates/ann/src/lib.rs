@@ -30,7 +30,7 @@
 //! ```
 //!
 //! # Features
-//! Each only adds: `graph` (HNSW), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
+//! Each only adds: `graph` (HNSW), `quant` (rows as codes), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
 //! default; without any the crate still searches exactly.
 
 #![forbid(unsafe_code)]
@@ -59,6 +59,8 @@ pub use ann_core::{
 pub use ann_graph as graph;
 #[cfg(feature = "io")]
 pub use ann_io as io;
+#[cfg(feature = "quant")]
+pub use ann_quant as quant;
 pub use any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
 pub use error::Error;
 pub use factory::{BuildOptions, Spec, SpecError};
@@ -75,8 +77,11 @@ pub use open::{open, open_with};
 /// # Errors
 /// [`Error::Row`] names the first row that is not finite, or is zero under the cosine metric.
 pub fn build<'a>(vectors: impl Into<MatrixView<'a, f32>>, metric: Metric) -> Result<Index, Error> {
-    let structure =
-        if cfg!(feature = "graph") { factory::Structure::Hnsw { m: 16, m0: None } } else { factory::Structure::Flat };
+    let structure = if cfg!(feature = "graph") {
+        factory::Structure::Hnsw { m: 16, m0: None, codes: None }
+    } else {
+        factory::Structure::Flat
+    };
     Spec::from(structure).build(vectors, &BuildOptions { metric, ..BuildOptions::default() })
 }
 

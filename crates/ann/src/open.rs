@@ -74,6 +74,9 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     let meta: Meta = archive.meta()?;
     let spec: Spec = meta.spec.parse().map_err(|_| archive.corrupt("spec", format!("`{}`", meta.spec)))?;
     let any = match meta.rows.as_str() {
+        rows if matches!(spec.structure, Structure::Codes(_) | Structure::Hnsw { codes: Some(_), .. }) => {
+            load_codes(&archive, &spec.structure, rows)
+        }
         name if name == ElementKind::F32.name() => load::<f32>(&archive, &spec.structure),
         name if name == ElementKind::F16.name() => load::<f16>(&archive, &spec.structure),
         name if name == ElementKind::Bf16.name() => load::<bf16>(&archive, &spec.structure),
@@ -102,9 +105,20 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     Ok(Index { any, labels })
 }
 
+#[cfg(feature = "quant")]
+fn load_codes(archive: &Archive, structure: &Structure, rows: &str) -> Result<Box<dyn AnyIndex>, Error> {
+    crate::factory::load(archive, structure, rows)
+}
+
+#[cfg(not(feature = "quant"))]
+fn load_codes(_: &Archive, structure: &Structure, _: &str) -> Result<Box<dyn AnyIndex>, Error> {
+    Err(Error::Feature { what: structure.to_string(), feature: "quant" })
+}
+
 fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn AnyIndex>, Error> {
     match structure {
         Structure::Flat => Ok(erase(Exact::new(archive.part::<FlatStore<T>>("index")?))),
+        Structure::Codes(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
         #[cfg(feature = "graph")]
         Structure::Hnsw { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
         #[cfg(not(feature = "graph"))]

@@ -92,8 +92,16 @@ fn structure<T: Element>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     match *structure {
         Structure::Flat => Ok(Box::new(Erased::new(Exact::new(FlatStore::<T>::from_rows(vectors, options.metric)?)))),
+        #[cfg(feature = "quant")]
+        Structure::Codes(code) => super::quant::flat(code, vectors, options),
+        #[cfg(not(feature = "quant"))]
+        Structure::Codes(_) => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "graph")]
-        Structure::Hnsw { m, m0 } => super::graph::hnsw::<T>(m, m0, vectors, options),
+        Structure::Hnsw { m, m0, codes: None } => super::graph::hnsw::<T>(m, m0, vectors, options),
+        #[cfg(all(feature = "graph", feature = "quant"))]
+        Structure::Hnsw { m, m0, codes: Some(codes) } => super::quant::hnsw::<T>(m, m0, codes, vectors, options),
+        #[cfg(all(feature = "graph", not(feature = "quant")))]
+        Structure::Hnsw { codes: Some(_), .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(not(feature = "graph"))]
         Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
     }

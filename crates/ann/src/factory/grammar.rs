@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) "Flat" ]
+//! structure := "Flat" | code | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) rows ]
+//! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
+//! code      := "SQ8" | "SQ6" | "SQ4"
 //! metric    := "l2" | "ip" | "cosine" | "l1" | "hamming" | "jaccard" | synonyms that Metric reads
 //! ```
 //!
@@ -16,7 +18,7 @@ use std::str::FromStr;
 
 use ann_core::Metric;
 
-use super::spec::{DEFAULT_M, M, M0, Spec, Structure};
+use super::spec::{Code, Codes, DEFAULT_M, M, M0, Refine, Spec, Structure};
 
 /// The words that structures begin with.
 const STRUCTURES: [&str; 2] = ["Flat", "HNSW"];
@@ -95,12 +97,15 @@ impl<'a> Cursor<'a> {
     /// A structure, and what may come after it.
     fn structure(&mut self) -> Result<(Structure, &'static str), Unexpected> {
         let start = self.at;
+        if let Some(code) = self.code() {
+            return Ok((Structure::Codes(code), "`@` or the end"));
+        }
         match self.take(|c| c.is_ascii_alphabetic()).to_ascii_uppercase().as_str() {
             "FLAT" => Ok((Structure::Flat, "`@` or the end")),
             "HNSW" => self.hnsw(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Flat` or `HNSW`"))
+                Err(self.unexpected("`Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`"))
             }
         }
     }
@@ -110,28 +115,65 @@ impl<'a> Cursor<'a> {
         let m = self.number("M", M)?;
         let mut next = if m.is_some() { "`,`, `_`, `@` or the end" } else { "M, `,`, `_`, `@` or the end" };
         let m = m.unwrap_or(DEFAULT_M);
-        let mut m0 = None;
+        let (mut m0, mut codes) = (None, None);
+        const ROWS: &str = "`Flat`, `SQ8`, `SQ6` or `SQ4`";
         if self.eat_tight('_') {
-            next = self.flat("`Flat`")?;
+            (codes, next) = self.rows(ROWS)?;
         } else if self.eat(',') {
             m0 = self.number("M0", M0)?;
             if m0.is_none() {
-                next = self.flat("M0 or `Flat`")?;
+                (codes, next) = self.rows("M0, `Flat`, `SQ8`, `SQ6` or `SQ4`")?;
             } else if self.eat_tight('_') || self.eat(',') {
-                next = self.flat("`Flat`")?;
+                (codes, next) = self.rows(ROWS)?;
             }
         }
-        Ok((Structure::Hnsw { m, m0 }, next))
+        Ok((Structure::Hnsw { m, m0, codes }, next))
     }
 
-    /// The word that says that rows are kept in full, and what may come after it.
-    fn flat(&mut self, expected: &str) -> Result<&'static str, Unexpected> {
-        let start = self.at;
-        if self.take(|c| c.is_ascii_alphanumeric()).eq_ignore_ascii_case("flat") {
-            return Ok("`@` or the end");
+    /// What is walked on, `None` for the rows themselves, and what may come after it.
+    fn rows(&mut self, expected: &str) -> Result<(Option<Codes>, &'static str), Unexpected> {
+        if self.word("Flat") {
+            return Ok((None, "`@` or the end"));
         }
-        self.at = start;
-        Err(self.unexpected(expected))
+        let code = self.code().ok_or_else(|| self.unexpected(expected))?;
+        if !self.eat(',') {
+            return Ok((Some(Codes { code, refine: None }), "`,`, `@` or the end"));
+        }
+        let refine = if self.word("RFlat") {
+            Refine::Flat
+        } else if self.word("Refine") {
+            self.refine()?
+        } else {
+            return Err(self.unexpected("`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`"));
+        };
+        Ok((Some(Codes { code, refine: Some(refine) }), "`@` or the end"))
+    }
+
+    /// What follows the word `Refine`.
+    fn refine(&mut self) -> Result<Refine, Unexpected> {
+        if !self.eat_tight('(') {
+            return Err(self.unexpected("`(`"));
+        }
+        self.skip_blanks();
+        let refine = Refine::ALL.into_iter().find(|refine| self.word(refine.word()));
+        let refine = refine.ok_or_else(|| self.unexpected("`Flat`, `f16`, `bf16` or `SQ8`"))?;
+        self.skip_blanks();
+        if self.eat_tight(')') { Ok(refine) } else { Err(self.unexpected("`)`")) }
+    }
+
+    /// A code, if its name comes next.
+    fn code(&mut self) -> Option<Code> {
+        Code::ALL.into_iter().find(|code| self.word(&code.to_string()))
+    }
+
+    /// Steps over `word` in any case, if it comes next and ends there.
+    fn word(&mut self, word: &str) -> bool {
+        let start = self.at;
+        let comes = self.take(|c| c.is_ascii_alphanumeric()).eq_ignore_ascii_case(word);
+        if !comes {
+            self.at = start;
+        }
+        comes
     }
 
     fn metric(&mut self) -> Result<Metric, Unexpected> {
@@ -218,7 +260,7 @@ impl Unexpected {
 fn token(text: &str) -> &str {
     let text = text.trim_end();
     let first = text.chars().next().map_or(0, char::len_utf8);
-    let is_separator = |c: char| matches!(c, ',' | '@') || c.is_whitespace();
+    let is_separator = |c: char| matches!(c, ',' | '@' | '(' | ')') || c.is_whitespace();
     if text.starts_with(is_separator) {
         return &text[..first];
     }
@@ -307,6 +349,13 @@ mod tests {
             ("HNSW16@inner_product", "HNSW16@ip"),
             ("HNSW16@Euclidean", "HNSW16@l2"),
             ("  HNSW16 , 32 ,Flat @ hamming\t", "HNSW16,32@hamming"),
+            ("sq8", "SQ8"),
+            ("SQ4@ip", "SQ4@ip"),
+            ("HNSW32_SQ8", "HNSW32,SQ8"),
+            ("HNSW32,64,SQ6", "HNSW32,64,SQ6"),
+            ("HNSW,SQ8,RFlat", "HNSW16,SQ8,Refine(Flat)"),
+            ("hnsw32_sq4 , refine( BF16 )@l2", "HNSW32,SQ4,Refine(bf16)@l2"),
+            ("HNSW32,SQ4,Refine(sq8)", "HNSW32,SQ4,Refine(SQ8)"),
         ];
         for (input, canonical) in table {
             assert_eq!(input.parse::<Spec>().map(|spec| spec.to_string()), Ok(canonical.to_owned()), "{input:?}");
@@ -316,7 +365,11 @@ mod tests {
     #[test]
     fn errors_point_at_the_column() {
         let metrics = "a metric (l2, ip, cosine, l1, hamming, jaccard)";
-        let (either, tail, end) = ("`Flat` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
+        let rows = "`Flat`, `SQ8`, `SQ6` or `SQ4`";
+        let m0 = "M0, `Flat`, `SQ8`, `SQ6` or `SQ4`";
+        let by = "`Flat`, `f16`, `bf16` or `SQ8`";
+        let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
+        let (either, tail, end) = ("`Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
         let table = [
             ("", 1, either, "", None),
             ("  \n ", 1, either, "", None),
@@ -343,16 +396,27 @@ mod tests {
             ("HNSW16 _Flat", 8, tail, "_Flat", Some("HNSW16,Flat")),
             ("HNSW16,1", 8, "M0 from 2 to 1024", "1", None),
             ("HNSW16,1025", 8, "M0 from 2 to 1024", "1025", None),
-            ("HNSW16,", 8, "M0 or `Flat`", "", None),
-            ("HNSW16,  ", 8, "M0 or `Flat`", "", None),
-            ("HNSW16,,32", 8, "M0 or `Flat`", ",", None),
-            ("HNSW16,SQ8", 8, "M0 or `Flat`", "SQ8", None),
-            ("HNSW16,cosine", 8, "M0 or `Flat`", "cosine", Some("HNSW16@cosine")),
-            ("HNSW16,cosin", 8, "M0 or `Flat`", "cosin", Some("HNSW16@cosine")),
-            ("HNSW16,Falt@l2", 8, "M0 or `Flat`", "Falt", Some("HNSW16,Flat@l2")),
+            ("HNSW16,", 8, m0, "", None),
+            ("HNSW16,  ", 8, m0, "", None),
+            ("HNSW16,,32", 8, m0, ",", None),
+            ("HNSW16,PQ8", 8, m0, "PQ8", None),
+            ("HNSW16,cosine", 8, m0, "cosine", Some("HNSW16@cosine")),
+            ("HNSW16,cosin", 8, m0, "cosin", Some("HNSW16@cosine")),
+            ("HNSW16,Falt@l2", 8, m0, "Falt", Some("HNSW16,Flat@l2")),
             ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
-            ("HNSW16_32", 8, "`Flat`", "32", Some("HNSW16,32")),
-            ("HNSW16,32,", 11, "`Flat`", "", None),
+            ("HNSW16_32", 8, rows, "32", Some("HNSW16,32")),
+            ("HNSW16,32,", 11, rows, "", None),
+            ("SQ5", 1, either, "SQ5", None),
+            ("SQ8,Refine(Flat)", 4, "`@` or the end", ",", None),
+            ("HNSW16,SQ88", 8, m0, "SQ88", None),
+            ("HNSW16,SQ8,", 12, refine, "", None),
+            ("HNSW16,SQ8,Flat", 12, refine, "Flat", None),
+            ("HNSW16,SQ8;Flat", 11, "`,`, `@` or the end", ";Flat", None),
+            ("HNSW16,SQ8,Refine", 18, "`(`", "", None),
+            ("HNSW16,SQ8,Refine(", 19, by, "", None),
+            ("HNSW16,SQ8,Refine(PQ8)", 19, by, "PQ8", None),
+            ("HNSW16,SQ8,Refine(f16", 22, "`)`", "", None),
+            ("HNSW16,SQ8,Refine(f16),Flat", 23, "`@` or the end", ",", None),
             ("HNSW16,Flat,RFlat", 12, "`@` or the end", ",", None),
             ("HNSW16@", 8, metrics, "", None),
             ("HNSW16 @ cosin", 10, metrics, "cosin", Some("HNSW16 @ cosine")),
@@ -396,7 +460,7 @@ mod tests {
 
         #[test]
         fn anything_near_a_spec_is_read_or_explained(
-            input in "(Flat|HNSW|hnsw|[HNSWflat,]{0,5})[0-9,_@ ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
+            input in "(Flat|HNSW|hnsw|HNSW9,SQ8,Refine|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
         ) {
             explained(&input);
         }

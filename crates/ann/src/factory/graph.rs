@@ -5,7 +5,7 @@ use super::{Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, VectorStore};
-use ann_graph::{Hnsw, HnswParams, HnswSearch};
+use ann_graph::{Hnsw, HnswBuilder, HnswParams, HnswSearch};
 
 /// A graph over `vectors` as rows of `T`, or of `f32` in halves where these serve.
 pub(super) fn hnsw<T: Element>(
@@ -14,45 +14,61 @@ pub(super) fn hnsw<T: Element>(
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
-    let (ef_construction, seed) = (options.ef_construction, options.seed);
-    let params = HnswParams { m, m0, ef_construction, seed, ..HnswParams::default() };
     let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, options.metric) } else { None };
     match halves {
-        Some(halves) => link(params, vectors, options, halves),
-        None => link(params, vectors, options, FlatStore::<T>::from_rows(vectors, options.metric)?),
+        Some(halves) => link(m, m0, vectors, options, T::KIND, halves),
+        None => link(m, m0, vectors, options, T::KIND, FlatStore::<T>::from_rows(vectors, options.metric)?),
     }
 }
 
 /// A graph over `store`, which holds `vectors`, built on bytes in their place where these serve.
 fn link<S: RowStore>(
-    params: HnswParams,
+    m: usize,
+    m0: Option<usize>,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
+    element: ElementKind,
     store: S,
 ) -> Result<Box<dyn AnyIndex>, Error> {
-    let builder = Hnsw::builder().params(params).par(options.par).monitor(options.monitor);
-    let codes = match S::ELEMENT {
+    let builder = builder(m, m0, options);
+    match bytes(vectors, options, element) {
+        None => Ok(Box::new(Erased::new(builder.build(store)?))),
+        Some(codes) => marry(builder.build(codes)?, store),
+    }
+}
+
+pub(super) fn builder<'a>(m: usize, m0: Option<usize>, options: &BuildOptions<'a>) -> HnswBuilder<'a> {
+    let (ef_construction, seed) = (options.ef_construction, options.seed);
+    let params = HnswParams { m, m0, ef_construction, seed, ..HnswParams::default() };
+    Hnsw::builder().params(params).par(options.par).monitor(options.monitor)
+}
+
+/// Bytes to choose links by, where rows of `element` are longer and bytes tell them apart.
+pub(super) fn bytes(
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+    element: ElementKind,
+) -> Option<FlatStore<i8>> {
+    match element {
         ElementKind::U8 | ElementKind::I8 => None,
         _ => codes::bytes(vectors, options.metric),
-    };
-    let index = match codes {
-        None => builder.build(store)?,
-        Some(codes) => {
-            let (expected, found) = (codes.len(), store.len());
-            let graph = builder.build(codes)?;
-            graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?
-        }
-    };
+    }
+}
+
+/// The links of `graph` over `store`, which keeps the same rows.
+pub(super) fn marry<S: RowStore>(graph: Hnsw<impl VectorStore>, store: S) -> Result<Box<dyn AnyIndex>, Error> {
+    let (expected, found) = (graph.store().len(), store.len());
+    let index = graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;
     Ok(Box::new(Erased::new(index)))
 }
 
 impl<S: RowStore> Dense for Hnsw<S> {
     type Store = S;
-    type Wide = Hnsw<FlatStore<f32>>;
+    type Wide = Hnsw<S::Wide>;
 
     fn structure(&self) -> Structure {
         let params = self.params();
-        Structure::Hnsw { m: params.m, m0: params.m0 }
+        Structure::Hnsw { m: params.m, m0: params.m0, codes: self.store().codes() }
     }
 
     fn store(&self) -> &S {
@@ -69,7 +85,7 @@ impl<S: RowStore> Dense for Hnsw<S> {
         Ok(())
     }
 
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
         self.with_store(store)
     }
 

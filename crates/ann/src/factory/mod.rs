@@ -9,10 +9,14 @@ mod codes;
 mod grammar;
 #[cfg(feature = "graph")]
 mod graph;
+#[cfg(feature = "quant")]
+mod quant;
 mod spec;
 
 pub use build::BuildOptions;
 #[cfg(feature = "io")]
 pub(crate) use build::Element;
 pub use grammar::SpecError;
-pub use spec::{Spec, Structure};
+#[cfg(all(feature = "io", feature = "quant"))]
+pub(crate) use quant::load;
+pub use spec::{Code, Codes, Refine, Spec, Structure};

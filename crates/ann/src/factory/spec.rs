@@ -27,6 +27,10 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// | `HNSW32`, `HNSW32,Flat`, `HNSW32_Flat` | HNSW with M = 32, up to 64 links on layer 0 |
 /// | `HNSW` | as `HNSW16` |
 /// | `HNSW16,48` | HNSW with M = 16, up to 48 links on layer 0 |
+/// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
+/// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
+/// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
+/// | `HNSW32,SQ4,Refine(f16)`, `..,Refine(bf16)`, `..,Refine(SQ8)` | the same by rounded rows, or by longer codes |
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
 /// Letters may be in either case. Blanks may stand at both ends and around `,` and `@`, nowhere else. M is 2 to 512,
@@ -38,13 +42,14 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// use ann_core::Metric;
 ///
 /// let spec: Spec = "hnsw32_flat @ Angular".parse()?;
-/// assert_eq!(spec, Spec { structure: Structure::Hnsw { m: 32, m0: None }, metric: Some(Metric::Cosine) });
+/// let hnsw = Structure::Hnsw { m: 32, m0: None, codes: None };
+/// assert_eq!(spec, Spec { structure: hnsw, metric: Some(Metric::Cosine) });
 /// assert_eq!(spec.to_string(), "HNSW32@cosine");
 ///
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Flat` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -60,7 +65,7 @@ pub struct Spec {
 ///
 /// ```
 /// use ann::factory::{Spec, Structure};
-/// let spec = Spec::from(Structure::Hnsw { m: 16, m0: Some(48) });
+/// let spec = Spec::from(Structure::Hnsw { m: 16, m0: Some(48), codes: None });
 /// assert_eq!(spec.to_string(), "HNSW16,48");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,13 +73,108 @@ pub struct Spec {
 pub enum Structure {
     /// All rows, compared one by one.
     Flat,
-    /// A hierarchical navigable small world graph over full rows.
+    /// The codes of all rows, compared one by one.
+    Codes(Code),
+    /// A hierarchical navigable small world graph.
     Hnsw {
         /// Links chosen for a new point on each layer, 2 to 512.
         m: usize,
         /// The most links of a point on layer 0, 2 to 1024; `None` is `2 * m`.
         m0: Option<usize>,
+        /// What is walked on; `None` is the rows themselves.
+        codes: Option<Codes>,
     },
+}
+
+/// Codes in place of rows, and what measures the rows that are returned.
+///
+/// ```
+/// use ann::factory::{Code, Codes, Refine, Spec, Structure};
+/// let codes = Codes { code: Code::Sq8, refine: Some(Refine::Flat) };
+/// let spec = Spec::from(Structure::Hnsw { m: 32, m0: None, codes: Some(codes) });
+/// assert_eq!(spec.to_string(), "HNSW32,SQ8,Refine(Flat)");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Codes {
+    /// What is kept of a row.
+    pub code: Code,
+    /// What gives the distances that are returned; `None` is the codes themselves.
+    pub refine: Option<Refine>,
+}
+
+/// What is kept of a row. Displays as in a [`Spec`].
+///
+/// ```
+/// assert_eq!(ann::factory::Code::Sq4.to_string(), "SQ4");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// 8 bits of every value.
+    Sq8,
+    /// 6 bits of every value.
+    Sq6,
+    /// 4 bits of every value.
+    Sq4,
+}
+
+/// What measures the rows that are returned. Displays as in a [`Spec`].
+///
+/// ```
+/// assert_eq!(ann::factory::Refine::Bf16.to_string(), "Refine(bf16)");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refine {
+    /// The rows themselves, without loss.
+    Flat,
+    /// Rows rounded to `f16`.
+    F16,
+    /// Rows rounded to `bf16`.
+    Bf16,
+    /// Codes of 8 bits.
+    Sq8,
+}
+
+impl Code {
+    pub(super) const ALL: [Self; 3] = [Self::Sq8, Self::Sq6, Self::Sq4];
+}
+
+impl Refine {
+    pub(super) const ALL: [Self; 4] = [Self::Flat, Self::F16, Self::Bf16, Self::Sq8];
+
+    /// The word within the brackets.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Flat => "Flat",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Sq8 => "SQ8",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sq8 => "SQ8",
+            Self::Sq6 => "SQ6",
+            Self::Sq4 => "SQ4",
+        })
+    }
+}
+
+impl fmt::Display for Refine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refine({})", self.word())
+    }
+}
+
+impl fmt::Display for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.code.fmt(f)?;
+        self.refine.map_or(Ok(()), |refine| write!(f, ",{refine}"))
+    }
 }
 
 impl From<Structure> for Spec {
@@ -95,8 +195,12 @@ impl fmt::Display for Structure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flat => f.write_str("Flat"),
-            Self::Hnsw { m, m0: None } => write!(f, "HNSW{m}"),
-            Self::Hnsw { m, m0: Some(m0) } => write!(f, "HNSW{m},{m0}"),
+            Self::Codes(code) => code.fmt(f),
+            Self::Hnsw { m, m0, codes } => {
+                write!(f, "HNSW{m}")?;
+                m0.map_or(Ok(()), |m0| write!(f, ",{m0}"))?;
+                codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
+            }
         }
     }
 }
@@ -107,8 +211,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn structures() -> impl Strategy<Value = Structure> {
-        let hnsw = M.prop_flat_map(|m| (Just(m), prop::option::of(M0)));
-        prop_oneof![Just(Structure::Flat), hnsw.prop_map(|(m, m0)| Structure::Hnsw { m, m0 })]
+        let code = || prop::sample::select(Code::ALL.to_vec());
+        let refine = prop::option::of(prop::sample::select(Refine::ALL.to_vec()));
+        let codes = prop::option::of((code(), refine).prop_map(|(code, refine)| Codes { code, refine }));
+        let hnsw = (M, prop::option::of(M0), codes).prop_map(|(m, m0, codes)| Structure::Hnsw { m, m0, codes });
+        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), hnsw]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {
@@ -124,7 +231,7 @@ mod tests {
 
         #[test]
         fn case_and_blanks_do_not_matter(spec in specs(), lower: bool) {
-            let text = spec.to_string().replace(',', " ,\t").replace('@', "  @ ");
+            let text = spec.to_string().replace(',', " ,\t").replace('@', "  @ ").replace('(', "( ").replace(')', " )");
             let text = if lower { text.to_lowercase() } else { text.to_uppercase() };
             prop_assert_eq!(format!(" {text}\n").parse(), Ok(spec));
         }
