@@ -12,7 +12,7 @@
 //! Memory: `dim / 2` or `dim` bytes and 4, 8 under L2; the second level `dim`, and 4 under L2. No rotation: right for 8 bits,
 //! and for 4 where columns are alike.
 
-use crate::rotated::{mean, product};
+use crate::rotated::{mean, nearest, product};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows, f16};
 use ann_core::{MatrixView, Metric, Par, prepare_dense};
@@ -355,7 +355,7 @@ impl Rounded {
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         self.scale = largest / 127.0;
         self.values.clear();
-        self.values.extend(values.map(|x| (x * inverse).round_ties_even() as i8));
+        self.values.extend(values.map(|x| nearest(x * inverse)));
         self.values.resize(self.values.len().next_multiple_of(2), 0);
         self.sum = self.values.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
     }

@@ -40,22 +40,42 @@ impl<I: Isa, const BITS: usize> Pairs<i8, u8> for Packed<I, BITS> {
     #[inline(always)]
     unsafe fn one(self, q: &[i8], x: &[u8]) -> f32 {
         // SAFETY: lengths as the caller says; the instruction set is present, by the contract of `new`.
-        let [sum] = unsafe { sums::<I, BITS, 1>(q, [x]) };
+        let [sum] = unsafe {
+            sums::<I, BITS, 1>(
+                q,
+                [x],
+                #[inline(always)]
+                |[sums]| [I::total(sums)],
+            )
+        };
         sum
     }
 
     #[inline(always)]
     unsafe fn four(self, q: &[i8], rows: [&[u8]; 4]) -> [f32; 4] {
         // SAFETY: as above.
-        unsafe { sums::<I, BITS, 4>(q, rows) }
+        unsafe {
+            sums::<I, BITS, 4>(
+                q,
+                rows,
+                #[inline(always)]
+                |sums| I::totals(sums),
+            )
+        }
     }
 }
 
+/// The products of one query with each row; `totals_of` gives the total of each row's lanes.
+///
 /// # Safety
 /// - The processor has the instruction set.
 /// - `q` is `8 / BITS` times as long as every row.
 #[inline(always)]
-unsafe fn sums<I: Isa, const BITS: usize, const ROWS: usize>(q: &[i8], rows: [&[u8]; ROWS]) -> [f32; ROWS] {
+unsafe fn sums<I: Isa, const BITS: usize, const ROWS: usize>(
+    q: &[i8],
+    rows: [&[u8]; ROWS],
+    totals_of: impl Fn([I::Lanes; ROWS]) -> [i32; ROWS],
+) -> [f32; ROWS] {
     let (query, len) = (q.as_ptr().cast::<u8>(), rows[0].len());
     let rows = rows.map(
         #[inline(always)]
@@ -70,7 +90,7 @@ unsafe fn sums<I: Isa, const BITS: usize, const ROWS: usize>(q: &[i8], rows: [&[
             |row| unsafe { row.add(done) },
         );
         // SAFETY: done + block <= len, the size of all rows and of every part of the query.
-        let sums = unsafe { block_sums::<I, BITS, ROWS>(query.add(done), len, parts, block) };
+        let sums = totals_of(unsafe { block_sums::<I, BITS, ROWS>(query.add(done), len, parts, block) });
         if len <= BLOCK {
             return sums.map(
                 #[inline(always)]
@@ -102,7 +122,7 @@ unsafe fn block_sums<I: Isa, const BITS: usize, const ROWS: usize>(
     apart: usize,
     rows: [*const u8; ROWS],
     len: usize,
-) -> [i32; ROWS] {
+) -> [I::Lanes; ROWS] {
     let whole = len - len % I::STEP;
     let ones = [(1_u8 << BITS) - 1; 64];
     // SAFETY: i + STEP <= whole <= len, and the tail is not empty; `ones` is as long as the longest vector; the instruction
@@ -141,7 +161,7 @@ unsafe fn block_sums<I: Isa, const BITS: usize, const ROWS: usize>(
         }
         sums.map(
             #[inline(always)]
-            |[a, b]| I::total(I::add(a, b)),
+            |[a, b]| I::add(a, b),
         )
     }
 }
