@@ -132,6 +132,31 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         &self.graph
     }
 
+    /// The graph and the rows, without the blocks.
+    pub fn into_graph(self) -> Hnsw<S> {
+        self.graph
+    }
+
+    /// The same blocks over another store of the same rows, such as wider ones. `None` if the number of rows differs.
+    pub fn with_store<T: ReadRow>(&self, store: T) -> Option<BlockHnsw<T, C>>
+    where
+        C: Clone,
+    {
+        Some(BlockHnsw {
+            graph: self.graph.with_store(store)?,
+            codec: self.codec.clone(),
+            layout: self.layout,
+            pieces: self.pieces.clone(),
+            leaders: self.leaders.clone(),
+            leader_codes: self.leader_codes.clone(),
+        })
+    }
+
+    /// Cache lines that a hop reads.
+    pub fn lines_per_hop(&self) -> usize {
+        self.layout.stride / 64
+    }
+
     /// The codec.
     pub fn codec(&self) -> &C {
         &self.codec

@@ -111,6 +111,11 @@ impl NodeRabitq {
         8.0 * self.radius / LARGEST
     }
 
+    /// Bits per coordinate of a neighbour.
+    pub fn planes(&self) -> usize {
+        self.planes
+    }
+
     /// Values of a rotated row, with zeros behind it that fill whole groups of half bytes.
     fn width(&self) -> usize {
         self.rotation.padded_dim().next_multiple_of(4 * GROUP)

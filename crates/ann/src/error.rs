@@ -31,6 +31,10 @@ pub enum Error {
     #[cfg(feature = "graph")]
     #[error(transparent)]
     Param(#[from] ann_graph::ParamError),
+    /// Neighbour blocks cannot be made of such a graph.
+    #[cfg(feature = "graph")]
+    #[error(transparent)]
+    Block(#[from] ann_graph::BlockError),
     /// Codes could not be learnt from the rows.
     #[cfg(feature = "quant")]
     #[error(transparent)]

@@ -34,6 +34,8 @@ pub struct Hit {
 pub struct Index {
     pub(crate) any: Box<dyn AnyIndex>,
     pub(crate) labels: Labels,
+    /// Why it was chosen.
+    pub(crate) report: Option<String>,
 }
 
 impl Index {
@@ -41,12 +43,17 @@ impl Index {
     pub(crate) fn new(any: Box<dyn AnyIndex>, labels: Option<&[u64]>) -> Result<Self, Error> {
         let mut named = Labels::default();
         named.add(0, &named.check(0, any.len(), labels)?);
-        Ok(Self { any, labels: named })
+        Ok(Self { any, labels: named, report: None })
     }
 
     /// The string that builds such an index.
     pub fn spec(&self) -> Spec {
         Spec::from(self.any.structure())
+    }
+
+    /// What was chosen and why, where the spec left the choice to the library; not kept in files.
+    pub fn report(&self) -> Option<&str> {
+        self.report.as_deref()
     }
 
     /// The metric of its rows.

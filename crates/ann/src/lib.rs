@@ -69,7 +69,9 @@ pub use labels::LabelError;
 #[cfg(feature = "io")]
 pub use open::{open, open_with};
 
-/// Builds the index that suits most: `HNSW16` (exact search where the feature `graph` is off).
+/// Builds the index that suits most, as the spec `Auto` does: for many rows a graph with codes of the neighbours beside the
+/// links, as wide as held-out rows ask for ([`Index::report`] says so); else `HNSW16`, or exact search where the feature
+/// `graph` is off.
 ///
 /// Rows are kept in the narrowest element type that holds them exactly. Deterministic: the same rows give the same
 /// index on any number of threads.
@@ -77,12 +79,8 @@ pub use open::{open, open_with};
 /// # Errors
 /// [`Error::Row`] names the first row that is not finite, or is zero under the cosine metric.
 pub fn build<'a>(vectors: impl Into<MatrixView<'a, f32>>, metric: Metric) -> Result<Index, Error> {
-    let structure = if cfg!(feature = "graph") {
-        factory::Structure::Hnsw { m: 16, m0: None, codes: None }
-    } else {
-        factory::Structure::Flat
-    };
-    Spec::from(structure).build(vectors, &BuildOptions { metric, ..BuildOptions::default() })
+    let spec = Spec::from(factory::Structure::Auto(factory::Profile::Speed));
+    spec.build(vectors, &BuildOptions { metric, ..BuildOptions::default() })
 }
 
 /// Builds the index that `spec` names, as faiss does: `index_factory("HNSW32", &vectors, Metric::Cosine)`.

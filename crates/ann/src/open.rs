@@ -102,7 +102,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     }
     let labels = Labels::from_buffer(archive.section_of("labels", any.len())?)
         .map_err(|error| archive.corrupt("labels", error.to_string()))?;
-    Ok(Index { any, labels })
+    Ok(Index { any, labels, report: None })
 }
 
 #[cfg(feature = "quant")]
@@ -118,11 +118,20 @@ fn load_codes(_: &Archive, structure: &Structure, _: &str) -> Result<Box<dyn Any
 fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn AnyIndex>, Error> {
     match structure {
         Structure::Flat => Ok(erase(Exact::new(archive.part::<FlatStore<T>>("index")?))),
-        Structure::Codes(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
+        // An index is saved as what was chosen.
+        Structure::Codes(_) | Structure::Auto(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
         #[cfg(feature = "graph")]
         Structure::Hnsw { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
+        #[cfg(all(feature = "graph", feature = "quant"))]
+        Structure::Blocks { .. } => {
+            Ok(erase(archive.part::<ann_graph::BlockHnsw<FlatStore<T>, ann_quant::NodeRabitq>>("index")?))
+        }
+        #[cfg(all(feature = "graph", not(feature = "quant")))]
+        Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(not(feature = "graph"))]
-        Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
+        Structure::Hnsw { .. } | Structure::Blocks { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "graph" })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a spec to an index: the one match that knows every structure.
 
-use super::{Spec, Structure};
+use super::{Spec, Structure, auto};
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
@@ -74,18 +74,25 @@ impl Spec {
             true => ElementKind::F32,
             false => narrowest(vectors),
         });
+        let (structure, report) = match self.structure {
+            Structure::Auto(profile) => {
+                let choice = auto::choose(profile, element, vectors, &options)?;
+                (choice.structure, Some(choice.report))
+            }
+            ref named => (named.clone(), None),
+        };
         let any = match element {
-            ElementKind::F16 => structure::<f16>(&self.structure, vectors, &options),
-            ElementKind::Bf16 => structure::<bf16>(&self.structure, vectors, &options),
-            ElementKind::U8 => structure::<u8>(&self.structure, vectors, &options),
-            ElementKind::I8 => structure::<i8>(&self.structure, vectors, &options),
-            _ => structure::<f32>(&self.structure, vectors, &options),
+            ElementKind::F16 => build::<f16>(&structure, vectors, &options),
+            ElementKind::Bf16 => build::<bf16>(&structure, vectors, &options),
+            ElementKind::U8 => build::<u8>(&structure, vectors, &options),
+            ElementKind::I8 => build::<i8>(&structure, vectors, &options),
+            _ => build::<f32>(&structure, vectors, &options),
         }?;
-        Index::new(any, options.labels)
+        Ok(Index { report, ..Index::new(any, options.labels)? })
     }
 }
 
-fn structure<T: Element>(
+fn build<T: Element>(
     structure: &Structure,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
@@ -102,8 +109,15 @@ fn structure<T: Element>(
         Structure::Hnsw { m, m0, codes: Some(codes) } => super::quant::hnsw::<T>(m, m0, codes, vectors, options),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Hnsw { codes: Some(_), .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
+        #[cfg(all(feature = "graph", feature = "quant"))]
+        Structure::Blocks { m, m0, bits } => super::blocks::blocks::<T>(m, m0, bits, vectors, options),
+        #[cfg(all(feature = "graph", not(feature = "quant")))]
+        Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
+        Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(not(feature = "graph"))]
-        Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
+        Structure::Hnsw { .. } | Structure::Blocks { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "graph" })
+        }
     }
 }
 

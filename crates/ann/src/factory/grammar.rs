@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | code | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) rows ]
+//! structure := "Flat" | code | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
 //! code      := "SQ8" | "SQ6" | "SQ4"
 //! metric    := "l2" | "ip" | "cosine" | "l1" | "hamming" | "jaccard" | synonyms that Metric reads
@@ -18,10 +19,10 @@ use std::str::FromStr;
 
 use ann_core::Metric;
 
-use super::spec::{Code, Codes, DEFAULT_M, M, M0, Refine, Spec, Structure};
+use super::spec::{BITS, Code, Codes, DEFAULT_M, M, M0, Profile, Refine, Spec, Structure};
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 2] = ["Flat", "HNSW"];
+const STRUCTURES: [&str; 3] = ["Flat", "HNSW", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -82,6 +83,14 @@ struct Cursor<'a> {
     at: usize,
 }
 
+/// What stands behind the links of a graph.
+enum Rows {
+    /// Codes to walk on, `None` for the rows themselves.
+    Codes(Option<Codes>),
+    /// Codes beside the links, of that many bits.
+    Block(usize),
+}
+
 impl<'a> Cursor<'a> {
     fn spec(mut self) -> Result<Spec, Unexpected> {
         self.skip_blanks();
@@ -103,9 +112,10 @@ impl<'a> Cursor<'a> {
         match self.take(|c| c.is_ascii_alphabetic()).to_ascii_uppercase().as_str() {
             "FLAT" => Ok((Structure::Flat, "`@` or the end")),
             "HNSW" => self.hnsw(),
+            "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`"))
+                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`"))
             }
         }
     }
@@ -115,29 +125,49 @@ impl<'a> Cursor<'a> {
         let m = self.number("M", M)?;
         let mut next = if m.is_some() { "`,`, `_`, `@` or the end" } else { "M, `,`, `_`, `@` or the end" };
         let m = m.unwrap_or(DEFAULT_M);
-        let (mut m0, mut codes) = (None, None);
-        const ROWS: &str = "`Flat`, `SQ8`, `SQ6` or `SQ4`";
+        let (mut m0, mut rows) = (None, Rows::Codes(None));
+        const ROWS: &str = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         if self.eat_tight('_') {
-            (codes, next) = self.rows(ROWS)?;
+            (rows, next) = self.rows(ROWS)?;
         } else if self.eat(',') {
             m0 = self.number("M0", M0)?;
             if m0.is_none() {
-                (codes, next) = self.rows("M0, `Flat`, `SQ8`, `SQ6` or `SQ4`")?;
+                (rows, next) = self.rows("M0, `Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`")?;
             } else if self.eat_tight('_') || self.eat(',') {
-                (codes, next) = self.rows(ROWS)?;
+                (rows, next) = self.rows(ROWS)?;
             }
         }
-        Ok((Structure::Hnsw { m, m0, codes }, next))
+        let structure = match rows {
+            Rows::Codes(codes) => Structure::Hnsw { m, m0, codes },
+            Rows::Block(bits) => Structure::Blocks { m, m0, bits },
+        };
+        Ok((structure, next))
     }
 
-    /// What is walked on, `None` for the rows themselves, and what may come after it.
-    fn rows(&mut self, expected: &str) -> Result<(Option<Codes>, &'static str), Unexpected> {
-        if self.word("Flat") {
-            return Ok((None, "`@` or the end"));
+    /// What follows the word `Auto`.
+    fn auto(&mut self) -> Result<(Structure, &'static str), Unexpected> {
+        if !self.eat(',') {
+            return Ok((Structure::Auto(Profile::default()), "`,`, `@` or the end"));
         }
+        let profile = Profile::ALL.into_iter().find(|profile| self.word(profile.word()));
+        let profile = profile.ok_or_else(|| self.unexpected("`Speed`, `Balanced` or `Compact`"))?;
+        Ok((Structure::Auto(profile), "`@` or the end"))
+    }
+
+    /// What is walked on, and what may come after it.
+    fn rows(&mut self, expected: &str) -> Result<(Rows, &'static str), Unexpected> {
+        if self.word("Flat") {
+            return Ok((Rows::Codes(None), "`@` or the end"));
+        }
+        let start = self.at;
+        if self.take(|c| c.is_ascii_alphabetic()).eq_ignore_ascii_case("block") {
+            let bits = self.number("bits", BITS)?.ok_or_else(|| self.unexpected("bits from 1 to 8"))?;
+            return Ok((Rows::Block(bits), "`@` or the end"));
+        }
+        self.at = start;
         let code = self.code().ok_or_else(|| self.unexpected(expected))?;
         if !self.eat(',') {
-            return Ok((Some(Codes { code, refine: None }), "`,`, `@` or the end"));
+            return Ok((Rows::Codes(Some(Codes { code, refine: None })), "`,`, `@` or the end"));
         }
         let refine = if self.word("RFlat") {
             Refine::Flat
@@ -146,7 +176,7 @@ impl<'a> Cursor<'a> {
         } else {
             return Err(self.unexpected("`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`"));
         };
-        Ok((Some(Codes { code, refine: Some(refine) }), "`@` or the end"))
+        Ok((Rows::Codes(Some(Codes { code, refine: Some(refine) })), "`@` or the end"))
     }
 
     /// What follows the word `Refine`.

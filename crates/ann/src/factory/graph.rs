@@ -30,11 +30,21 @@ fn link<S: RowStore>(
     element: ElementKind,
     store: S,
 ) -> Result<Box<dyn AnyIndex>, Error> {
-    let builder = builder(m, m0, options);
-    match bytes(vectors, options, element) {
-        None => Ok(Box::new(Erased::new(builder.build(store)?))),
-        Some(codes) => marry(builder.build(codes)?, store),
-    }
+    Ok(Box::new(Erased::new(linked(builder(m, m0, options), vectors, options, element, store)?)))
+}
+
+/// As [`link`], with a builder of one's own.
+pub(super) fn linked<S: VectorStore<Vector = [f32]>>(
+    builder: HnswBuilder<'_>,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+    element: ElementKind,
+    store: S,
+) -> Result<Hnsw<S>, Error> {
+    let Some(codes) = bytes(vectors, options, element) else { return Ok(builder.build(store)?) };
+    let (expected, found) = (codes.len(), store.len());
+    let graph = builder.build(codes)?;
+    Ok(graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?)
 }
 
 pub(super) fn builder<'a>(m: usize, m0: Option<usize>, options: &BuildOptions<'a>) -> HnswBuilder<'a> {

@@ -3,6 +3,9 @@
 //! `spec.rs` is what a string says, as plain data; `grammar.rs` reads strings and explains what is wrong with one. Both
 //! know names and ranges only: what a [`Spec`] becomes is decided where indexes are built.
 
+mod auto;
+#[cfg(all(feature = "graph", feature = "quant"))]
+mod blocks;
 mod build;
 #[cfg(feature = "graph")]
 mod codes;
@@ -12,6 +15,8 @@ mod graph;
 #[cfg(feature = "quant")]
 mod quant;
 mod spec;
+#[cfg(all(feature = "graph", feature = "quant"))]
+mod trial;
 
 pub use build::BuildOptions;
 #[cfg(feature = "io")]
@@ -19,4 +24,4 @@ pub(crate) use build::Element;
 pub use grammar::SpecError;
 #[cfg(all(feature = "io", feature = "quant"))]
 pub(crate) use quant::load;
-pub use spec::{Code, Codes, Refine, Spec, Structure};
+pub use spec::{Code, Codes, Profile, Refine, Spec, Structure};

@@ -18,6 +18,8 @@ pub(super) const DEFAULT_M: usize = 16;
 pub(super) const M: RangeInclusive<usize> = 2..=512;
 /// The most links of a point on layer 0. It may be less than M: vicinity writes its bound for all layers there.
 pub(super) const M0: RangeInclusive<usize> = 2..=1024;
+/// Bits of every value of a neighbour.
+pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 
 /// An index by name: what to build, and for which metric.
 ///
@@ -31,6 +33,8 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
 /// | `HNSW32,SQ4,Refine(f16)`, `..,Refine(bf16)`, `..,Refine(SQ8)` | the same by rounded rows, or by longer codes |
+/// | `HNSW16,Block2` | HNSW with codes of the neighbours beside the links, 1 to 8 bits for each value; refined by the rows |
+/// | `Auto` or `Auto,Speed`, `Auto,Balanced`, `Auto,Compact` | what suits the rows, for the most speed, less memory, the least |
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
 /// Letters may be in either case. Blanks may stand at both ends and around `,` and `@`, nowhere else. M is 2 to 512,
@@ -49,7 +53,7 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -84,6 +88,17 @@ pub enum Structure {
         /// What is walked on; `None` is the rows themselves.
         codes: Option<Codes>,
     },
+    /// As `Hnsw`, with codes of the neighbours beside the links of every node.
+    Blocks {
+        /// As for `Hnsw`, at most 32 without `m0`.
+        m: usize,
+        /// As for `Hnsw`, at most 64.
+        m0: Option<usize>,
+        /// Bits of every value of a neighbour, 1 to 8.
+        bits: usize,
+    },
+    /// What suits the rows: any of the others, chosen when it is built.
+    Auto(Profile),
 }
 
 /// Codes in place of rows, and what measures the rows that are returned.
@@ -177,6 +192,45 @@ impl fmt::Display for Codes {
     }
 }
 
+/// What matters most where the library chooses. Displays as in a [`Spec`].
+///
+/// ```
+/// assert_eq!(ann::factory::Profile::Compact.to_string(), "Auto,Compact");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Queries per second: neighbour blocks, with as many bits as held-out rows ask for.
+    #[default]
+    Speed,
+    /// Speed at little more memory than the rows: a graph on codes of 8 bits, refined by the rows.
+    Balanced,
+    /// Memory: a graph on codes of 8 bits alone.
+    Compact,
+}
+
+impl Profile {
+    pub(super) const ALL: [Self; 3] = [Self::Speed, Self::Balanced, Self::Compact];
+
+    /// The word behind the comma.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Speed => "Speed",
+            Self::Balanced => "Balanced",
+            Self::Compact => "Compact",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Speed => f.write_str("Auto"),
+            _ => write!(f, "Auto,{}", self.word()),
+        }
+    }
+}
+
 impl From<Structure> for Spec {
     /// Leaves the metric open.
     fn from(structure: Structure) -> Self {
@@ -196,11 +250,16 @@ impl fmt::Display for Structure {
         match self {
             Self::Flat => f.write_str("Flat"),
             Self::Codes(code) => code.fmt(f),
-            Self::Hnsw { m, m0, codes } => {
+            Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } => {
                 write!(f, "HNSW{m}")?;
                 m0.map_or(Ok(()), |m0| write!(f, ",{m0}"))?;
-                codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
+                match self {
+                    Self::Hnsw { codes: Some(codes), .. } => write!(f, ",{codes}"),
+                    Self::Blocks { bits, .. } => write!(f, ",Block{bits}"),
+                    _ => Ok(()),
+                }
             }
+            Self::Auto(profile) => profile.fmt(f),
         }
     }
 }
@@ -215,7 +274,9 @@ mod tests {
         let refine = prop::option::of(prop::sample::select(Refine::ALL.to_vec()));
         let codes = prop::option::of((code(), refine).prop_map(|(code, refine)| Codes { code, refine }));
         let hnsw = (M, prop::option::of(M0), codes).prop_map(|(m, m0, codes)| Structure::Hnsw { m, m0, codes });
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), hnsw]
+        let blocks = (M, prop::option::of(M0), BITS).prop_map(|(m, m0, bits)| Structure::Blocks { m, m0, bits });
+        let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
+        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), hnsw, blocks, auto]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {
