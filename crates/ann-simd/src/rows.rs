@@ -164,7 +164,7 @@ impl<'a> Rows<'a, u8> {
     #[must_use]
     pub fn words(self, dim: usize) -> Option<Rows<'a, u64>> {
         assert!(8 * dim <= self.dim, "{dim} words in {} bytes", self.dim);
-        if self.stride % 8 != 0 {
+        if !self.stride.is_multiple_of(8) {
             return None;
         }
         let data = bytemuck::try_cast_slice(self.data).ok()?;
