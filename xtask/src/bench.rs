@@ -89,6 +89,9 @@ fn measure(plan: &Plan, data: &Dense, args: &Bench, threads: usize, out: &Path) 
         _ => index.bytes() as f64,
     };
     bar.finish_and_clear();
+    if let Some(report) = index.report() {
+        println!("{peer} is {}: {report}", index.name());
+    }
 
     let truth = data.truth.as_ref().ok_or_else(|| Error::Usage("no ground truth".to_owned()))?;
     let (train, test) = (data.train.view(), data.test.view());

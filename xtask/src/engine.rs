@@ -115,6 +115,16 @@ impl Engine {
         !matches!(self.spec.structure, Structure::Flat | Structure::Codes(_))
     }
 
+    /// What was built, where the name left it open.
+    pub(crate) fn name(&self) -> String {
+        self.index.spec().to_string()
+    }
+
+    /// Why it was chosen.
+    pub(crate) fn report(&self) -> Option<&str> {
+        self.index.report()
+    }
+
     /// Bytes that the index says it holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.index.memory_usage().total() as u64

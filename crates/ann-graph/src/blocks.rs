@@ -28,7 +28,7 @@ use ann_core::{
 /// Most leaders: rows that are estimated to find where a walk begins.
 const LEADERS: usize = 1024;
 /// How many of the nearest leaders a walk begins from.
-const SEEDS: usize = 2;
+const SEEDS: usize = 1;
 /// Cache lines asked for at a time: between the steps of a hop, so that asking never waits for room.
 const FEW: usize = 4;
 /// Lanes scored by one call.

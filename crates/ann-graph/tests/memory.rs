@@ -6,7 +6,8 @@ use ann_core::simd::CountingAllocator;
 use ann_core::{
     FlatError, FlatStore, Index, MatrixView, Metric, Par, Predicate, Searcher, SpaceStore, SplitStore, VectorStore,
 };
-use ann_graph::{Hnsw, HnswSearch};
+use ann_graph::{BlockHnsw, BlockSearch, Hnsw, HnswSearch};
+use ann_quant::{NodeRabitq, NodeRabitqParams};
 use ann_testkit::portable;
 use ann_testkit::shapes::{integral, uniform_cube};
 
@@ -42,6 +43,26 @@ fn a_search_allocates_nothing_after_the_first() {
     assert_eq!(allocations_of_searches(|rows| Flat::<u8>::from_rows(rows, Metric::L2)), 0);
     assert_eq!(allocations_of_searches(|rows| Flat::<half::f16>::from_rows(rows, Metric::InnerProduct)), 0);
     assert_eq!(allocations_of_searches(|rows| SplitStore::from_rows(rows, Metric::Cosine)), 0);
+}
+
+#[test]
+fn a_search_of_blocks_allocates_nothing_after_the_first() {
+    let set = portable::mix128(2_000, 20);
+    for metric in [Metric::L2, Metric::Cosine] {
+        let store = FlatStore::<f32>::from_rows(set.base.view(), metric).unwrap();
+        let graph = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
+        let codec = NodeRabitq::train(set.base.view(), metric, &NodeRabitqParams::default()).unwrap();
+        let index = BlockHnsw::new(graph, codec, Par::Serial).unwrap();
+        let mut searcher = Searcher::new(&index, BlockSearch { ef: 200, ..BlockSearch::default() });
+        searcher.search(set.queries.row(0), 10).unwrap();
+        let search_all = || {
+            for i in 0..400 {
+                searcher.params_mut().ef = [10, 64, 200, 33][i % 4];
+                assert_eq!(searcher.search(set.queries.row(i % 20), 1 + i % 10).unwrap().len(), 1 + i % 10);
+            }
+        };
+        assert_eq!(ALLOCATOR.measure(search_all).0.allocations, 0, "{metric}");
+    }
 }
 
 #[test]

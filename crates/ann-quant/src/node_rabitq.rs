@@ -172,19 +172,20 @@ impl NodeRabitq {
     /// What [`NodeCodec::prepare`] does, for the compiler to vectorise.
     #[inline(always)]
     fn prepare_in(&self, out: &mut NodeRabitqQuery) {
-        out.base = if self.is_squared() {
+        if self.is_squared() {
             out.centred.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
-            out.centred.iter().map(|x| x * x).sum()
         } else {
-            -out.centred.iter().zip(&self.mean).map(|(x, mean)| x * mean).sum::<f32>()
-        };
+            out.base = -dot(&out.centred, &self.mean);
+        }
         self.rotation.apply(&out.centred, &mut out.rotated);
         out.rotated.resize(self.width(), 0.0);
-        let largest = out.rotated.iter().fold(0f32, |most, x| most.max(x.abs()));
+        if self.is_squared() {
+            out.base = dot(&out.rotated, &out.rotated);
+        }
+        let largest = lanes(&out.rotated, 0.0, |most, x| most.max(x.abs())).into_iter().fold(0.0, f32::max);
         out.own_step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
         out.own.iter_mut().zip(whole(&out.rotated, 1.0 / out.own_step)).for_each(|(own, x)| *own = x as i8);
-        let fours = out.rotated.as_chunks::<4>().0;
-        let widest = fours.iter().fold(0f32, |most, [a, b, c, d]| most.max(a.abs() + b.abs() + c.abs() + d.abs()));
+        let widest = widest(&out.rotated);
         // Rounding moves four numbers by two at most.
         let step = if widest > 0.0 { widest / 253.0 } else { 1.0 };
         out.whole.iter_mut().zip(whole(&out.rotated, 1.0 / step)).for_each(|(to, x)| *to = x);
@@ -320,27 +321,37 @@ fn pack(code: &[u8], planes: usize, lane: usize, codes: &mut [u8]) {
     }
 }
 
-/// Sums in sixteen lanes, which every processor adds side by side.
+/// Folds values in sixteen lanes, which processors do side by side; what does not fill them goes to the first ones.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0f32; 16];
-    for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
-        sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+fn lanes(values: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> [f32; 16] {
+    let (sixteens, rest) = values.as_chunks::<16>();
+    let mut lanes = [start; 16];
+    for sixteen in sixteens {
+        lanes.iter_mut().zip(sixteen).for_each(|(lane, &x)| *lane = fold(*lane, x));
     }
-    sums.iter().sum()
+    lanes.iter_mut().zip(rest).for_each(|(lane, &x)| *lane = fold(*lane, x));
+    lanes
 }
 
-/// The sum of values, as [`dot`] adds.
+/// The sum of values.
 #[inline(always)]
 fn total(values: &[f32]) -> f32 {
+    lanes(values, 0.0, |sum, x| sum + x).iter().sum()
+}
+
+/// The product of two vectors of one length, in sixteen lanes.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     let mut sums = [0f32; 16];
-    for values in values.as_chunks::<16>().0 {
-        sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
     }
+    sums.iter_mut().zip(a_rest).zip(b_rest).for_each(|((sum, a), b)| *sum += a * b);
     sums.iter().sum()
 }
 
-/// As [`dot`], with whole numbers.
+/// As [`dot`], with whole numbers; lengths are multiples of sixteen.
 #[inline(always)]
 fn dot_code(code: &[u8], b: &[f32]) -> f32 {
     let mut sums = [0f32; 16];
@@ -348,6 +359,18 @@ fn dot_code(code: &[u8], b: &[f32]) -> f32 {
         sums.iter_mut().zip(a).zip(b).for_each(|((sum, &a), b)| *sum += f32::from(a) * b);
     }
     sums.iter().sum()
+}
+
+/// The largest sum of the sizes of four values that share a table; their number is a multiple of sixteen.
+#[inline(always)]
+fn widest(values: &[f32]) -> f32 {
+    let mut widest = [0f32; 4];
+    for sixteen in values.as_chunks::<16>().0 {
+        for (widest, four) in widest.iter_mut().zip(sixteen.as_chunks::<4>().0) {
+            *widest = widest.max(four.iter().map(|x| x.abs()).sum());
+        }
+    }
+    widest.into_iter().fold(0.0, f32::max)
 }
 
 /// The nearest number of half precision that is finite.

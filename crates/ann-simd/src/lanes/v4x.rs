@@ -22,58 +22,94 @@ pub(super) unsafe fn estimate(
     let mut near = 0;
     let (add, rescale) = factors.split_at(out.len());
     let block = query.block_len();
-    for start in (0..out.len()).step_by(LANES) {
-        let codes = &codes[start / LANES * block..][..block];
-        let sums = if query.planes == 1 { plane(query.tables, codes) } else { planes(query, codes) };
-        let product =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(query.step), _mm512_set1_ps(query.offset));
-        let (add, rescale) = (widen(&add[start..]), widen(&rescale[start..]));
-        let rest = _mm512_fmadd_ps(add, _mm512_set1_ps(query.add_scale), _mm512_set1_ps(base));
-        let estimates = _mm512_fmadd_ps(rescale, product, rest);
-        let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(estimates, _mm512_set1_ps(bound));
-        near |= u64::from(mask) << start;
-        let out: &mut [f32; LANES] = (&mut out[start..start + LANES]).try_into().unwrap_or_else(|_| unreachable!());
-        // SAFETY: 16 floats are writable.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), estimates) };
+    for start in (0..out.len()).step_by(2 * LANES) {
+        // Two blocks at once where there are two: their sums do not wait for one another.
+        let many = (out.len() - start).min(2 * LANES);
+        let codes = &codes[start / LANES * block..][..many / LANES * block];
+        let sums = match query.planes {
+            1 => sums::<1>(query.tables, codes, block),
+            2 => sums::<2>(query.tables, codes, block),
+            4 => sums::<4>(query.tables, codes, block),
+            _ => [planes(query, &codes[..block]), planes(query, &codes[codes.len() - block..])],
+        };
+        for (start, sums) in (start..start + many).step_by(LANES).zip(sums) {
+            let product =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(query.step), _mm512_set1_ps(query.offset));
+            let (add, rescale) = (widen(&add[start..]), widen(&rescale[start..]));
+            let rest = _mm512_fmadd_ps(add, _mm512_set1_ps(query.add_scale), _mm512_set1_ps(base));
+            let estimates = _mm512_fmadd_ps(rescale, product, rest);
+            let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(estimates, _mm512_set1_ps(bound));
+            near |= u64::from(mask) << start;
+            let out = &mut out[start..][..LANES];
+            // SAFETY: 16 floats are writable.
+            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), estimates) };
+        }
     }
     near
 }
 
-/// Sums over several planes, each worth twice the next.
+/// Sums of the first and the last block of `codes`, over `P` planes, each worth twice the next.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn sums<const P: usize>(tables: &[u8], codes: &[u8], block: usize) -> [__m512i; 2] {
+    let plane = block / P;
+    let (first, last) = (&codes[..block], &codes[codes.len() - block..]);
+    let mut sums = [[[_mm512_setzero_si512(); 2]; P]; 2];
+    for (group, tables) in tables.as_chunks::<TABLES>().0.iter().enumerate() {
+        let (lower, upper) = tables.split_at(BYTES);
+        let (lower, upper) = (load(lower), load(upper));
+        for (sums, codes) in sums.iter_mut().zip([first, last]) {
+            for (p, sums) in sums.iter_mut().enumerate() {
+                *sums = add_group(*sums, load(&codes[p * plane + group * BYTES..]), lower, upper);
+            }
+        }
+    }
+    sums.map(|planes| {
+        let mut total = _mm512_setzero_si512();
+        for [low, high] in planes {
+            total = _mm512_add_epi32(_mm512_slli_epi32::<1>(total), _mm512_add_epi32(low, high));
+        }
+        total
+    })
+}
+
+/// Sums of one block over any number of planes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn planes(query: &TableQuery<'_>, codes: &[u8]) -> __m512i {
-    let mut sums = _mm512_setzero_si512();
-    for codes in codes.chunks_exact(codes.len() / query.planes) {
-        sums = _mm512_add_epi32(_mm512_slli_epi32::<1>(sums), plane(query.tables, codes));
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for plane in codes.chunks_exact(codes.len() / query.planes) {
+        sums = sums.map(|sums| _mm512_slli_epi32::<1>(sums));
+        for (codes, tables) in plane.as_chunks::<BYTES>().0.iter().zip(query.tables.as_chunks::<TABLES>().0) {
+            let (lower, upper) = tables.split_at(BYTES);
+            sums = add_group(sums, load(codes), load(lower), load(upper));
+        }
     }
-    sums
+    _mm512_add_epi32(sums[0], sums[1])
 }
 
-/// Sums over the half bytes of one plane.
+/// Adds the entries that 64 bytes of codes pick to two times 16 sums, which do not wait for one another.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn plane(tables: &[u8], codes: &[u8]) -> __m512i {
+fn add_group([low_sums, high_sums]: [__m512i; 2], codes: __m512i, lower: __m512i, upper: __m512i) -> [__m512i; 2] {
     // The table of a byte is chosen by the two bits above its half byte.
     let select = _mm512_set1_epi32(0x3020_1000);
     let (low, ones) = (_mm512_set1_epi8(15), _mm512_set1_epi8(1));
-    let [mut even, mut odd] = [_mm512_setzero_si512(); 2];
-    for (codes, tables) in codes.chunks_exact(BYTES).zip(tables.chunks_exact(TABLES)) {
-        // SAFETY: a group is 64 bytes, its tables are 128.
-        let (codes, lower, upper) = unsafe {
-            (
-                _mm512_loadu_si512(codes.as_ptr().cast()),
-                _mm512_loadu_si512(tables.as_ptr().cast()),
-                _mm512_loadu_si512(tables.as_ptr().add(BYTES).cast()),
-            )
-        };
-        // (codes & low) | select.
-        let first = _mm512_ternarylogic_epi32::<0xEA>(codes, low, select);
-        let second = _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), low, select);
-        even = _mm512_dpbusd_epi32(even, _mm512_permutexvar_epi8(first, lower), ones);
-        odd = _mm512_dpbusd_epi32(odd, _mm512_permutexvar_epi8(second, upper), ones);
-    }
-    _mm512_add_epi32(even, odd)
+    // (codes & low) | select.
+    let first = _mm512_ternarylogic_epi32::<0xEA>(codes, low, select);
+    let second = _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), low, select);
+    [
+        _mm512_dpbusd_epi32(low_sums, _mm512_permutexvar_epi8(first, lower), ones),
+        _mm512_dpbusd_epi32(high_sums, _mm512_permutexvar_epi8(second, upper), ones),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8]) -> __m512i {
+    let bytes = &bytes[..BYTES];
+    // SAFETY: 64 bytes are readable.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[inline]

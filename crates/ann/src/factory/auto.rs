@@ -78,7 +78,8 @@ fn speed(vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) -> Result<Cho
     let trials = super::trial::trials(vectors, options)?;
     let best = trials.iter().min_by(|a, b| a.cost().total_cmp(&b.cost()));
     let bits = best.map_or(1, |trial| trial.bits);
-    let mut report = format!("a graph with codes of the neighbours beside the links, {bits} bits for each value");
+    let mut report =
+        format!("codes of the neighbours beside the links, width {bits}; tried on rows held out of a sample");
     for trial in &trials {
         report.push_str("; ");
         report.push_str(&trial.to_string());

@@ -395,11 +395,12 @@ mod tests {
     #[test]
     fn errors_point_at_the_column() {
         let metrics = "a metric (l2, ip, cosine, l1, hamming, jaccard)";
-        let rows = "`Flat`, `SQ8`, `SQ6` or `SQ4`";
-        let m0 = "M0, `Flat`, `SQ8`, `SQ6` or `SQ4`";
+        let rows = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
+        let m0 = "M0, `Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
-        let (either, tail, end) = ("`Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
+        let (either, tail, end) =
+            ("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
         let table = [
             ("", 1, either, "", None),
             ("  \n ", 1, either, "", None),
@@ -490,7 +491,7 @@ mod tests {
 
         #[test]
         fn anything_near_a_spec_is_read_or_explained(
-            input in "(Flat|HNSW|hnsw|HNSW9,SQ8,Refine|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
+            input in "(Flat|HNSW|hnsw|HNSW9,SQ8,Refine|HNSW9,Block|Auto,|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
         ) {
             explained(&input);
         }

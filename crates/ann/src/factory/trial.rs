@@ -44,7 +44,7 @@ impl Trial {
 
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bits:", self.bits)?;
+        write!(f, "{} bit{}:", self.bits, if self.bits == 1 { "" } else { "s" })?;
         for (recall, hops) in RECALLS.iter().zip(self.hops) {
             match hops.is_finite() {
                 true => write!(f, " {:.0} % found in {hops:.0} hops,", 100.0 * recall)?,
