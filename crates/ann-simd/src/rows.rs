@@ -164,7 +164,7 @@ impl<'a> Rows<'a, u8> {
     #[must_use]
     pub fn words(self, dim: usize) -> Option<Rows<'a, u64>> {
         assert!(8 * dim <= self.dim, "{dim} words in {} bytes", self.dim);
-        if self.stride % 8 != 0 {
+        if !self.stride.is_multiple_of(8) {
             return None;
         }
         let data = bytemuck::try_cast_slice(self.data).ok()?;
@@ -219,7 +219,7 @@ mod tests {
         for i in 0..3 {
             assert_eq!((a.row(i), a.row(i)), (b.row(i), &table[5 * i + 7..5 * i + 9]));
         }
-        assert_eq!(rows.columns(3..4).signed().row(3), [18]);
+        assert_eq!(rows.columns(3..4).signed(1).row(3), [18]);
         assert!(Rows::<u8>::new(&[], 4, 5).columns(2..4).is_empty());
     }
 

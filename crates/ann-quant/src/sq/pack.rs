@@ -16,7 +16,7 @@ pub(super) fn len(count: usize, bits: usize) -> usize {
     match bits {
         8 => count,
         4 => count.next_multiple_of(4) / 2,
-        _ => count.next_multiple_of(4) / 4 * 3,
+        _ => count.div_ceil(4) * 3,
     }
 }
 
