@@ -1,6 +1,6 @@
 //! AVX-512 with VBMI and VNNI: 64 entries looked up and added to 16 sums by two instructions.
 
-use super::{LANES, TABLES, TableQuery};
+use super::{LANES, TABLES, TableQuery, block_len};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -37,6 +37,17 @@ pub(super) unsafe fn estimate(
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), estimates) };
     }
     near
+}
+
+/// # Safety
+/// - The processor has AVX-512 F, BW, VBMI and VNNI.
+/// - `tables` are whole groups, and `codes` a block for every element of `out`, as [`super::LaneKernel::sums`] asserts.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {
+    for (codes, out) in codes.chunks_exact(block_len(tables.len() / 16, 1).max(1)).zip(out) {
+        // SAFETY: 16 numbers are writable.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), plane(tables, codes)) };
+    }
 }
 
 /// Sums over several planes, each worth twice the next.
