@@ -4,24 +4,20 @@
 //! TPAMI 2019, arXiv:1812.09162. The sixteen distances of a group fit one vector register when each is a byte, and one
 //! instruction then looks up many rows. All groups share one scale, the largest that keeps every entry within a byte and
 //! every sum within 16 bits, so sums of integers order rows as distances do; they are exact, hence the same on every
-//! instruction set. Our blocks are made for products of bytes summed into 32 bits: 64 bytes hold eight groups of sixteen
-//! rows, four bytes for each row, byte `b` the groups `8g + b` in its low and `8g + 4 + b` in its high half.
+//! instruction set. Our blocks are those of [`LaneKernel`], made for products of bytes summed into 32 bits: 64 bytes hold
+//! eight groups of sixteen rows, four bytes for each row, byte `b` the groups `8g + b` in its low and `8g + 4 + b` in its
+//! high half.
 //!
 //! Cost: `⌈m / 8⌉ · 64` bytes for sixteen rows, a look-up and an addition for each group of a row.
 
 use crate::pq::{Pq, PqQuery};
-use crate::{CodeStore, Quantizer};
-use ann_core::simd::Buffer;
+use crate::{CodeStore, Quantizer, TrainError};
+use ann_core::simd::lanes::{self, GROUP as GROUPS, LANES as ROWS, LaneKernel};
+use ann_core::simd::{Arch, Buffer};
+use ann_core::{MAX_DIM, MAX_ROWS};
 
 #[cfg(test)]
 mod tests;
-
-/// Rows of a block.
-const ROWS: usize = 16;
-/// Groups of columns that 64 bytes hold of every row.
-const GROUPS: usize = 8;
-/// Bytes of [`GROUPS`] groups of [`ROWS`] rows.
-const LINE: usize = 64;
 
 /// Codes of 4 bits of many rows, group by group; ids are those of the store they came from.
 ///
@@ -42,12 +38,13 @@ const LINE: usize = 64;
 /// assert!((query.distance(sums[7]) - exact[7]).abs() <= query.error());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FastCodes {
     m: usize,
     len: usize,
-    /// `(blocks, ⌈m / 8⌉, LINE)`; zeros where there is no row or group.
+    /// `(blocks, ⌈m / 8⌉, 64)`; zeros where there is no row or group.
     blocks: Buffer<u8>,
+    kernel: LaneKernel,
 }
 
 impl FastCodes {
@@ -58,19 +55,52 @@ impl FastCodes {
             return None;
         }
         let (m, len) = (pq.m(), store.rows().len());
-        let lines = m.div_ceil(GROUPS);
+        let block_len = lanes::block_len(m, 1);
         let mut blocks = Buffer::new();
-        blocks.resize(len.div_ceil(ROWS) * lines * LINE, 0);
-        for (block, bytes) in blocks.as_mut_slice().chunks_exact_mut(lines * LINE).enumerate() {
-            for (at, row) in (block * ROWS..len.min((block + 1) * ROWS)).enumerate() {
+        blocks.resize(len.div_ceil(ROWS) * block_len, 0);
+        for (block, bytes) in blocks.as_mut_slice().chunks_exact_mut(block_len).enumerate() {
+            for row in block * ROWS..len.min((block + 1) * ROWS) {
                 for (group, index) in pq.indices(store.code(row as u32)).enumerate() {
-                    let (line, within) = (group / GROUPS, group % GROUPS);
-                    let byte = &mut bytes[line * LINE + at * 4 + within % 4];
-                    *byte |= (index as u8) << (within / 4 * 4);
+                    let (byte, shift) = lanes::place(m, 0, row, group);
+                    bytes[byte] |= (index as u8) << shift;
                 }
             }
         }
-        Some(Self { m, len, blocks })
+        Some(Self { m, len, blocks, kernel: LaneKernel::new(pq.arch()) })
+    }
+
+    /// Codes of [`Self::m`] groups, [`Self::len`] rows and [`Self::blocks`] as they were given.
+    ///
+    /// # Errors
+    /// [`TrainError::Param`] if the numbers do not fit one another, or something lies where there is no row or group.
+    pub fn from_parts(m: usize, len: usize, blocks: Buffer<u8>) -> Result<Self, TrainError> {
+        if m == 0 || m > MAX_DIM {
+            return Err(TrainError::Param { name: "m", found: m, must: "1 to 1,048,576" });
+        }
+        if len > MAX_ROWS as usize {
+            return Err(TrainError::Param { name: "rows", found: len, must: "at most as many as a store holds" });
+        }
+        let block_len = lanes::block_len(m, 1);
+        if len.div_ceil(ROWS).checked_mul(block_len) != Some(blocks.len()) {
+            let (name, found) = ("bytes of the blocks", blocks.len());
+            return Err(TrainError::Param { name, found, must: "whole blocks for every sixteen rows" });
+        }
+        let places = m.next_multiple_of(GROUPS);
+        for (block, bytes) in blocks.chunks_exact(block_len).enumerate() {
+            for lane in 0..ROWS {
+                // All places of a row that is not there, else those of groups that are not.
+                let first = if block * ROWS + lane < len { m } else { 0 };
+                let used = |at| {
+                    let (byte, shift) = lanes::place(m, 0, lane, at);
+                    bytes[byte] >> shift & 15 != 0
+                };
+                if (first..places).any(used) {
+                    let (name, found) = ("row of the blocks", block * ROWS + lane);
+                    return Err(TrainError::Param { name, found, must: "zero where there is no row or group" });
+                }
+            }
+        }
+        Ok(Self { m, len, blocks, kernel: LaneKernel::new(Arch::detect()?) })
     }
 
     /// Number of rows.
@@ -106,26 +136,8 @@ impl FastCodes {
     pub fn scan(&self, query: &FastQuery, sums: &mut [u32]) {
         assert!(sums.len() == self.padded_len(), "{} rows, room for {}", self.padded_len(), sums.len());
         assert!(query.m == self.m, "a query of {} groups, codes of {}", query.m, self.m);
-        let lines = self.m.div_ceil(GROUPS);
-        for (block, sums) in self.blocks.chunks_exact(lines * LINE).zip(sums.as_chunks_mut::<ROWS>().0) {
-            *sums = block_sums(block, &query.tables);
-        }
+        self.kernel.sums(&query.tables, &self.blocks, sums);
     }
-}
-
-/// The sums of sixteen rows. `tables`: for every 64 bytes of the block, eight tables of sixteen bytes.
-fn block_sums(block: &[u8], tables: &[u8]) -> [u32; ROWS] {
-    let mut sums = [0; ROWS];
-    for (line, tables) in block.as_chunks::<LINE>().0.iter().zip(tables.as_chunks::<{ GROUPS * 16 }>().0) {
-        let (tables, _) = tables.as_chunks::<16>();
-        for (sum, codes) in sums.iter_mut().zip(line.as_chunks::<4>().0) {
-            for (b, &code) in codes.iter().enumerate() {
-                let (low, high) = (tables[b][usize::from(code & 15)], tables[4 + b][usize::from(code >> 4)]);
-                *sum += u32::from(low) + u32::from(high);
-            }
-        }
-    }
-    sums
 }
 
 /// The tables of a [`PqQuery`] as bytes.

@@ -115,7 +115,7 @@ impl Quantizer for G4 {
 }
 
 /// The numbers of `bits` bits (1 to 8) nearest to `r`, whose coordinates are taken to be normal.
-fn round(r: &[f32], bits: u32, numbers: &mut [f32]) {
+pub(crate) fn round(r: &[f32], bits: u32, numbers: &mut [f32]) {
     let step = match STEPS.get(bits as usize - 1) {
         Some(step) => step * (product(r, r) / r.len() as f64).sqrt(),
         None => f64::from(r.iter().fold(0.0_f32, |a, b| a.max(b.abs()))) / f64::from(1 << (bits - 1)),

@@ -24,6 +24,7 @@ mod g4;
 mod lvq;
 mod node_rabitq;
 mod rabitq;
+mod saq;
 
 mod binary;
 mod ternary;
@@ -56,6 +57,7 @@ pub use quantizer::Quantizer;
 pub use rabitq::{Rabitq, RabitqParams};
 pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
+pub use saq::{Saq, SaqParams, SaqQuery};
 pub use signs::SignQuery;
 pub use sq::{Sq, SqClip, SqParams, SqQuery, SqRange};
 pub use store::{CodeOracle, CodeScratch, CodeStore};

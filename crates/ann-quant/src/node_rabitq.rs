@@ -409,7 +409,7 @@ const fn subsets() -> [[u8; 16]; 4] {
     let mut subsets = [[0; 16]; 4];
     let mut at = 0;
     while at < 64 {
-        subsets[at / 16][at % 16] = if at % 16 >> (at / 16) & 1 == 1 { u8::MAX } else { 0 };
+        subsets[at / 16][at % 16] = if (at % 16) >> (at / 16) & 1 == 1 { u8::MAX } else { 0 };
         at += 1;
     }
     subsets

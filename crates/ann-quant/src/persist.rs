@@ -4,7 +4,7 @@
 
 mod scalar;
 
-use crate::{Anisotropic, CodeStore, Opq, Pq, Quantizer};
+use crate::{Anisotropic, CodeStore, FastCodes, Opq, Pq, Quantizer};
 use ann_core::{Metric, VectorStore};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,29 @@ impl Persist for Anisotropic {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct FastMeta {
+    m: u64,
+    len: u64,
+}
+
+/// The blocks as they lie in memory.
+impl Persist for FastCodes {
+    const KIND: &'static str = "fast-codes";
+    const VERSION: u16 = 1;
+
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+        writer.meta(&FastMeta { m: self.m() as u64, len: self.len() as u64 })?;
+        writer.section("blocks", self.blocks())
+    }
+
+    fn load(archive: &Archive) -> Result<Self, LoadError> {
+        let FastMeta { m, len } = archive.meta()?;
+        FastCodes::from_parts(size(m), size(len), archive.section("blocks")?)
+            .map_err(|error| archive.corrupt("blocks", error.to_string()))
+    }
+}
+
 /// A number of a file; what does not fit is the size of nothing.
 fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -151,6 +174,36 @@ mod tests {
         round_trip(Opq::train(rows, Metric::L2, &params, Par::Serial).unwrap(), rows);
         let params = AnisotropicParams { pq: pq_params, ..Default::default() };
         round_trip(Anisotropic::train(rows, Metric::Cosine, &params, Par::Serial).unwrap(), rows);
+    }
+
+    #[test]
+    fn blocks_come_back_as_they_were() {
+        let set = spec256(100, 0);
+        let params = PqParams { m: 30, nbits: 4, ..PARAMS };
+        let pq = Pq::train(set.base.view(), Metric::L2, &params, Par::Serial).unwrap();
+        let codes = FastCodes::new(&CodeStore::from_rows(pq, set.base.view(), Par::Serial).unwrap()).unwrap();
+        let written = bytes(&codes);
+        let loaded: FastCodes = load(&written).unwrap();
+        assert_eq!((loaded.blocks(), loaded.len(), loaded.m()), (codes.blocks(), 100, 30));
+        for lie in [FastMeta { m: 33, len: 100 }, FastMeta { m: u64::MAX, len: 100 }, FastMeta { m: 30, len: 97 }] {
+            corrupt::<FastCodes>("numbers", &ForgedBlocks(lie, codes.blocks().to_vec()));
+        }
+    }
+
+    struct ForgedBlocks(FastMeta, Vec<u8>);
+
+    impl Persist for ForgedBlocks {
+        const KIND: &'static str = "fast-codes";
+        const VERSION: u16 = 1;
+
+        fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+            writer.meta(&self.0)?;
+            writer.section("blocks", &self.1)
+        }
+
+        fn load(archive: &Archive) -> Result<Self, LoadError> {
+            Err(archive.corrupt("blocks", "only written"))
+        }
     }
 
     /// What a [`Pq`], or anything around it, writes, to be changed before it is written.

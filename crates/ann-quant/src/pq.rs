@@ -90,6 +90,7 @@ pub struct Pq {
     tables: Vec<Table>,
     /// Between a query and centroids.
     kernel: Kernel<f32, f32>,
+    arch: Arch,
 }
 
 impl Pq {
@@ -135,7 +136,7 @@ impl Pq {
         let kernel = Kernel::new(arch, op).ok_or(refused)?;
         let starts = starts(dim, m);
         let tables = groups(&starts, &centroids, nbits).map(|(width, book)| Table::l2(arch, book, width)).collect();
-        Ok(Self { metric, nbits, starts, centroids, tables, kernel })
+        Ok(Self { metric, nbits, starts, centroids, tables, kernel, arch })
     }
 
     /// Groups of columns.
@@ -169,6 +170,11 @@ impl Pq {
             }
         }
         Symmetric { metric: self.metric, nbits: self.nbits, m: self.m(), tables }
+    }
+
+    /// The instruction set it was made for.
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
     }
 
     /// Columns and codebook of every group.

@@ -6,15 +6,18 @@
 //! deviation that the code's own angle to `r` tells. The rest of a distance is known exactly and kept beside the code.
 //!
 //! We centre queries as well as rows, for one centre serves all rows: less to round, and no term for the product of centre and
-//! code. Queries are rounded to 8 bits, so that all sums are exact integers.
-//!
-//! A code is its planes, each `width` bits of every number, the highest bits first, then the factors in `f32`. In a plane of
-//! `n` bytes, number `i` lies in byte `i % n`, part `i / n`: so the rounded query serves every width as it is.
+//! code. A code is the planes of a [`Grid`], then the factors in `f32`.
 
 use crate::{Rotation, TrainError};
-use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows};
+use ann_core::simd::Rows;
 use ann_core::{MatrixView, Metric, Par, RowError, ScratchPool, check_dense, prepare_dense};
-use std::ops::Range;
+
+pub(crate) mod grid;
+#[cfg(feature = "persist")]
+pub(crate) mod persist;
+
+pub(crate) use grid::nearest;
+use grid::{BLOCK, Grid, Rounded, factor, products};
 
 /// What the codes of a scheme look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,42 +37,19 @@ pub(crate) struct Rotated {
     centre: Vec<f32>,
     rotation: Rotation,
     layout: Layout,
-    planes: Vec<Plane>,
-}
-
-#[derive(Debug, Clone)]
-struct Plane {
-    width: u32,
-    /// Bits of a number below those of this plane.
-    shift: u32,
-    bytes: Range<usize>,
-    kernel: PlaneKernel,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum PlaneKernel {
-    Packed(PackedDot),
-    /// Whole bytes, less 128.
-    Bytes(Kernel<i8, i8>),
+    grid: Grid,
 }
 
 /// A query of [`Rotated`] codes: rotated and rounded.
 #[derive(Debug, Clone, Default)]
 pub struct RotatedQuery {
     rotated: Vec<f32>,
-    rounded: Vec<i8>,
-    /// What one of the rounded numbers stands for.
-    scale: f32,
-    /// Sum of the rounded numbers.
-    sum: f32,
+    rounded: Rounded,
     /// What all distances have in common.
     add: f32,
     /// Distance to the centre.
     norm: f32,
 }
-
-/// Ids that are under way at once where several planes are summed.
-const BLOCK: usize = 64;
 
 impl Rotated {
     /// Learns the centre of `rows`.
@@ -93,25 +73,8 @@ impl Rotated {
         rotation: Rotation,
         layout: Layout,
     ) -> Result<Self, TrainError> {
-        let arch = Arch::detect()?;
-        if !(1..=8).contains(&layout.bits) {
-            return Err(TrainError::Param { name: "bits", found: layout.bits as usize, must: "1 to 8" });
-        }
-        let (mut planes, mut left, mut start) = (Vec::new(), layout.bits, 0);
-        while left > 0 {
-            let width = if layout.staged && planes.is_empty() { 1 } else { 1 << left.ilog2() };
-            left -= width;
-            let bytes = start..start + rotation.padded_dim().div_ceil(8 / width as usize);
-            start = bytes.end;
-            let kernel = match PackedDot::new(arch, width) {
-                Some(kernel) => PlaneKernel::Packed(kernel),
-                None => PlaneKernel::Bytes(
-                    Kernel::new(arch, Op::Dot).unwrap_or_else(|| unreachable!("offered for i8 on every level")),
-                ),
-            };
-            planes.push(Plane { width, shift: left, bytes, kernel });
-        }
-        Ok(Self { metric, centre, rotation, layout, planes })
+        let grid = Grid::new(rotation.padded_dim(), layout.bits, layout.staged, 0)?;
+        Ok(Self { metric, centre, rotation, layout, grid })
     }
 
     pub(crate) fn metric(&self) -> Metric {
@@ -126,11 +89,6 @@ impl Rotated {
         &self.rotation
     }
 
-    /// Bytes of the planes.
-    fn planes_len(&self) -> usize {
-        self.planes.last().map_or(0, |plane| plane.bytes.end)
-    }
-
     /// Factors of a code: what to add, what to multiply by; then what the options ask for.
     fn factors(&self) -> usize {
         let Layout { staged, errors, .. } = self.layout;
@@ -138,12 +96,7 @@ impl Rotated {
     }
 
     pub(crate) fn code_len(&self) -> usize {
-        self.planes_len() + 4 * self.factors()
-    }
-
-    /// What the number 0 stands for.
-    fn lowest(&self) -> f32 {
-        -(((1_u32 << self.layout.bits) - 1) as f32) / 2.0
+        self.grid.end() + 4 * self.factors()
     }
 
     /// Rotates `vector` less the centre into the first half of `scratch`; the second half has room for its numbers.
@@ -159,10 +112,8 @@ impl Rotated {
     pub(crate) fn write(&self, vector: &[f32], r: &[f32], numbers: &mut [f32], code: &mut [u8]) {
         let dim = r.len() as f64;
         let norm = product(r, r);
-        let (planes, factors) = code.split_at_mut(self.planes_len());
-        for plane in &self.planes {
-            plane.pack(numbers, &mut planes[plane.bytes.clone()]);
-        }
+        let (planes, factors) = code.split_at_mut(self.grid.end());
+        self.grid.pack(numbers, planes);
         let add = match self.metric {
             Metric::L2 => norm,
             _ => -vector.iter().zip(&self.centre).map(|(&x, &c)| f64::from(x - c) * f64::from(c)).sum::<f64>(),
@@ -175,7 +126,7 @@ impl Rotated {
             let spread = (rescale * rescale * size - norm).max(0.0) / (dim - 1.0).max(1.0);
             ((times * rescale) as f32, (times.abs() * spread.sqrt()) as f32)
         };
-        let lowest = self.lowest();
+        let lowest = self.grid.lowest();
         numbers.iter_mut().for_each(|number| *number += lowest);
         let (rescale, error) = fit(numbers);
         let mut written = factors.as_chunks_mut::<4>().0.iter_mut();
@@ -203,18 +154,14 @@ impl Rotated {
 
     /// The values of a code, not rotated back, and the factor that makes them estimates of `r`.
     pub(crate) fn values(&self, code: &[u8]) -> (Vec<f32>, f32) {
-        let mut values = vec![self.lowest(); self.rotation.padded_dim()];
-        for plane in &self.planes {
-            plane.unpack(&code[plane.bytes.clone()], &mut values);
-        }
-        let rescale = factor(&code[self.planes_len()..], 1);
-        (values, if self.metric == Metric::L2 { -0.5 * rescale } else { -rescale })
+        let rescale = factor(&code[self.grid.end()..], 1);
+        (self.grid.values(code), if self.metric == Metric::L2 { -0.5 * rescale } else { -rescale })
     }
 
     /// The row that a code stands for: along the code, with the norm of the row where the code tells that.
     pub(crate) fn decode(&self, code: &[u8], vector: &mut [f32]) {
         let (mut values, rescale) = self.values(code);
-        let add = f64::from(factor(&code[self.planes_len()..], 0));
+        let add = f64::from(factor(&code[self.grid.end()..], 0));
         let size = product(&values, &values).sqrt();
         let norm = match self.metric {
             Metric::L2 => Some(add.max(0.0).sqrt()),
@@ -230,13 +177,7 @@ impl Rotated {
 
     pub(crate) fn prepare(&self, query: &[f32], out: &mut RotatedQuery) {
         self.rotation.apply_to(query.iter().zip(&self.centre).map(|(x, c)| x - c), &mut out.rotated);
-        let largest = out.rotated.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
-        out.scale = largest / 127.0;
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        out.rounded.clear();
-        out.rounded.extend(out.rotated.iter().map(|x| nearest(x * inverse)));
-        out.rounded.resize(out.rotated.len().next_multiple_of(8), 0);
-        out.sum = out.rounded.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
+        out.rounded.set(&out.rotated);
         let norm = product(&out.rotated, &out.rotated);
         out.norm = norm.sqrt() as f32;
         out.add = match self.metric {
@@ -246,33 +187,13 @@ impl Rotated {
         } as f32;
     }
 
-    /// Products of `planes` with the query, as numbers of that many bits.
-    fn products(&self, planes: &[Plane], query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
-        let mut block = [0.0; BLOCK];
-        let Some((first, rest)) = planes.split_first() else { return out.fill(0.0) };
-        let least = planes.last().map_or(0, |plane| plane.shift);
-        first.gather(query, codes, ids, out);
-        if rest.is_empty() {
-            return;
-        }
-        for (ids, out) in ids.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-            let times = (1_u32 << (first.shift - least)) as f32;
-            out.iter_mut().for_each(|out| *out *= times);
-            for plane in rest {
-                let (block, times) = (&mut block[..ids.len()], (1_u32 << (plane.shift - least)) as f32);
-                plane.gather(query, codes, ids, block);
-                out.iter_mut().zip(block).for_each(|(out, more)| *out += times * *more);
-            }
-        }
-    }
-
     pub(crate) fn gather(&self, query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
-        self.products(&self.planes, query, codes, ids, out);
-        let factors = codes.columns(self.planes_len()..codes.dim());
-        let offset = self.lowest() * query.sum;
+        self.grid.gather(&query.rounded, codes, ids, out);
+        let factors = codes.columns(self.grid.end()..codes.dim());
+        let offset = self.grid.lowest() * query.rounded.sum;
         for (&id, out) in ids.iter().zip(out) {
             let row = factors.row(id as usize);
-            *out = factor(row, 0) + query.add + factor(row, 1) * (query.scale * (*out + offset));
+            *out = factor(row, 0) + query.add + factor(row, 1) * (query.rounded.scale * (*out + offset));
         }
     }
 
@@ -286,7 +207,7 @@ impl Rotated {
         errors: &mut [f32],
     ) {
         self.gather(query, codes, ids, out);
-        let factors = codes.columns(self.planes_len()..codes.dim());
+        let factors = codes.columns(self.grid.end()..codes.dim());
         for (&id, error) in ids.iter().zip(errors) {
             *error = query.norm * factor(factors.row(id as usize), 2);
         }
@@ -302,21 +223,22 @@ impl Rotated {
         out: &mut [f32],
         (bound, deviations): (f32, f32),
     ) -> usize {
-        let (true, true, Some((sign, rest))) = (self.layout.staged, self.layout.errors, self.planes.split_first())
+        let (true, true, Some((sign, rest))) =
+            (self.layout.staged, self.layout.errors, self.grid.planes().split_first())
         else {
             self.gather(query, codes, ids, out);
             return ids.len();
         };
-        let factors = codes.columns(self.planes_len()..codes.dim());
-        let (offset, halves) = (self.lowest() * query.sum, -0.5 * query.sum);
-        let times = (1_u32 << sign.shift) as f32;
+        let factors = codes.columns(self.grid.end()..codes.dim());
+        let (offset, halves) = (self.grid.lowest() * query.rounded.sum, -0.5 * query.rounded.sum);
+        let times = sign.unit();
         let mut whole = 0;
         for (ids, out) in ids.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
-            sign.gather(query, codes, ids, out);
+            sign.gather(&query.rounded, codes, ids, out);
             let (mut near, mut places, mut found) = ([0; BLOCK], [0; BLOCK], 0);
             for (place, (&id, out)) in ids.iter().zip(&mut *out).enumerate() {
                 let row = factors.row(id as usize);
-                let distance = factor(row, 0) + query.add + factor(row, 3) * (query.scale * (*out + halves));
+                let distance = factor(row, 0) + query.add + factor(row, 3) * (query.rounded.scale * (*out + halves));
                 if distance - deviations * query.norm * factor(row, 4) < bound {
                     (near[found], places[found]) = (id, place);
                     found += 1;
@@ -325,74 +247,15 @@ impl Rotated {
                 }
             }
             let mut more = [0.0; BLOCK];
-            self.products(rest, query, codes, &near[..found], &mut more[..found]);
+            products(rest, &query.rounded, codes, &near[..found], &mut more[..found]);
             for ((&id, &place), more) in near.iter().zip(&places).zip(&more).take(found) {
                 let (row, product) = (factors.row(id as usize), times * out[place] + more);
-                out[place] = factor(row, 0) + query.add + factor(row, 1) * (query.scale * (product + offset));
+                out[place] = factor(row, 0) + query.add + factor(row, 1) * (query.rounded.scale * (product + offset));
             }
             whole += found;
         }
         whole
     }
-}
-
-impl Plane {
-    fn mask(&self) -> u32 {
-        (1 << self.width) - 1
-    }
-
-    fn pack(&self, numbers: &[f32], bytes: &mut [u8]) {
-        bytes.fill(0);
-        for (part, numbers) in numbers.chunks(bytes.len()).enumerate() {
-            for (byte, &number) in bytes.iter_mut().zip(numbers) {
-                // Whole numbers of at most 8 bits.
-                let number = number as u32 >> self.shift & self.mask();
-                *byte |= (number << (part as u32 * self.width)) as u8;
-            }
-        }
-        if let PlaneKernel::Bytes(_) = self.kernel {
-            bytes.iter_mut().for_each(|byte| *byte ^= 128);
-        }
-    }
-
-    /// Adds the numbers to `values`.
-    fn unpack(&self, bytes: &[u8], values: &mut [f32]) {
-        let flip = if let PlaneKernel::Bytes(_) = self.kernel { 128 } else { 0 };
-        for (part, values) in values.chunks_mut(bytes.len()).enumerate() {
-            for (value, &byte) in values.iter_mut().zip(bytes) {
-                let number = u32::from(byte ^ flip) >> (part as u32 * self.width) & self.mask();
-                *value += (number << self.shift) as f32;
-            }
-        }
-    }
-
-    /// Products with the query of the numbers of this plane alone.
-    fn gather(&self, query: &RotatedQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
-        let rows = codes.columns(self.bytes.clone());
-        match self.kernel {
-            PlaneKernel::Packed(kernel) => {
-                kernel.gather(&query.rounded[..rows.dim() * (8 / self.width as usize)], rows, ids, out);
-            }
-            PlaneKernel::Bytes(kernel) => {
-                kernel.gather(&query.rounded[..rows.dim()], rows.signed(rows.dim()), ids, out);
-                out.iter_mut().for_each(|out| *out += 128.0 * query.sum);
-            }
-        }
-    }
-}
-
-/// Factor `index` of a code; 0 where there is none.
-#[inline(always)]
-fn factor(factors: &[u8], index: usize) -> f32 {
-    factors.get(4 * index..).and_then(|bytes| bytes.first_chunk()).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
-}
-
-/// The whole number nearest to `x`, which lies within ±127. The shift rounds, and leaves the number in the lowest bits; a
-/// call for each coordinate would take longer than the rotation.
-#[inline(always)]
-pub(crate) fn nearest(x: f32) -> i8 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2^23
-    ((x + SHIFT).to_bits() as u8).cast_signed()
 }
 
 /// Inner product in `f64`, in a fixed order that leaves room for vectors.
@@ -441,20 +304,4 @@ pub(crate) fn mean(
         total.iter_mut().zip(part?).for_each(|(total, sum)| *total += sum);
     }
     Ok(total.into_iter().map(|sum| (sum / rows.len() as f64) as f32).collect())
-}
-
-#[cfg(feature = "persist")]
-pub(crate) mod persist;
-
-#[cfg(test)]
-mod tests {
-    use super::nearest;
-
-    #[test]
-    fn whole_numbers_are_the_nearest_ones() {
-        for quarter in -508..=508_i32 {
-            let x = quarter as f32 / 4.0;
-            assert_eq!(i32::from(nearest(x)), x.round_ties_even() as i32, "{x}");
-        }
-    }
 }

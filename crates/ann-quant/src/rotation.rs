@@ -50,7 +50,16 @@ impl Rotation {
     /// # Panics
     /// If `dim` is 0.
     pub fn new(dim: usize, seed: u64) -> Self {
-        if dim < DENSE && !dim.is_multiple_of(BLOCK) { Self::dense(dim, seed) } else { Self::hadamard(dim, seed) }
+        if Self::padded(dim) == dim && !dim.is_multiple_of(BLOCK) {
+            Self::dense(dim, seed)
+        } else {
+            Self::hadamard(dim, seed)
+        }
+    }
+
+    /// [`Self::padded_dim`] of what [`Self::new`] makes.
+    pub(crate) fn padded(dim: usize) -> usize {
+        if dim < DENSE { dim } else { dim.next_multiple_of(BLOCK) }
     }
 
     /// The quick rotation; pads to a multiple of 64.

@@ -3,7 +3,7 @@
 //!
 //! `cargo test --release -p ann-quant --test acceptance -- --ignored --nocapture` prints what is found on the full sets.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // helpers outside of test functions, too
 
 use ann_core::Metric;
 use ann_core::{DistanceOracle, Matrix, Neighbor, Par, ScratchPool, TopK, VectorStore};

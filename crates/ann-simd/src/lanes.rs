@@ -6,7 +6,8 @@
 //! sums of 16 lanes, without any step across lanes at the end (André, Kermarrec, Le Scouarnec, *Quicker ADC*, TPAMI 2021,
 //! look up with byte shuffles and add in 16 bits; here the entries of four half bytes lie in one register).
 //!
-//! Integer sums are the same on every level; the last three operations are in `f32` and may differ by rounding.
+//! Integer sums are the same on every level, and [`LaneKernel::sums`] gives them as they are; the last three operations of
+//! an estimate are in `f32` and may differ by rounding.
 
 use crate::arch::{Arch, Level};
 use half::f16;
@@ -75,13 +76,31 @@ pub fn place(half_bytes: usize, plane: usize, lane: usize, at: usize) -> (usize,
 }
 
 type Estimate = unsafe fn(&TableQuery<'_>, &[u8], &[f16], f32, f32, &mut [f32]) -> u64;
+type Sums = unsafe fn(&[u8], &[u8], &mut [[u32; LANES]]);
 
-/// Estimates for blocks of lanes, compiled for one instruction set. `Copy`; one function pointer.
+/// Sums and estimates for blocks of lanes, compiled for one instruction set. `Copy`; two function pointers.
+///
+/// ```
+/// use ann_simd::Arch;
+/// use ann_simd::lanes::{LANES, LaneKernel, block_len, place};
+/// // Eight half bytes for each of sixteen lanes: lane 5 picks entry 3 of table 6, the others entry 0 of every table.
+/// let mut codes = vec![0; block_len(8, 1)];
+/// let (byte, shift) = place(8, 0, 5, 6);
+/// codes[byte] |= 3 << shift;
+/// let mut tables = [1; 8 * 16];
+/// tables[6 * 16 + 3] = 200;
+/// let mut sums = [0; LANES];
+/// LaneKernel::new(Arch::detect()?).sums(&tables, &codes, &mut sums);
+/// assert_eq!((sums[4], sums[5]), (8, 207));
+/// # Ok::<(), ann_simd::ArchError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct LaneKernel {
     level: Level,
     /// Compiled for `level`, which the machine has: `new` took an `Arch`.
     estimate: Estimate,
+    /// The same.
+    sums: Sums,
 }
 
 impl LaneKernel {
@@ -89,18 +108,18 @@ impl LaneKernel {
     #[must_use]
     pub fn new(arch: Arch) -> LaneKernel {
         let level = arch.level();
-        let estimate: Estimate = match level {
+        let (estimate, sums): (Estimate, Sums) = match level {
             #[cfg(target_arch = "x86_64")]
-            Level::V4x => v4x::estimate,
+            Level::V4x => (v4x::estimate, v4x::sums_of),
             #[cfg(target_arch = "x86_64")]
-            Level::V3 | Level::V4 => v3::estimate,
+            Level::V3 | Level::V4 => (v3::estimate, v3::sums_of),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => neon::estimate,
+            Level::Neon => (neon::estimate, neon::sums_of),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Level::Simd128 => simd128::estimate,
-            _ => scalar::estimate,
+            Level::Simd128 => (simd128::estimate, simd128::sums_of),
+            _ => (scalar::estimate, scalar::sums_of),
         };
-        LaneKernel { level, estimate }
+        LaneKernel { level, estimate, sums }
     }
 
     /// `out[i]` becomes the estimate of lane `i`; bit `i` of the answer says whether it is at most `bound`.
@@ -128,6 +147,24 @@ impl LaneKernel {
         assert!(factors.len() == 2 * lanes, "{} factors for {lanes} lanes", factors.len());
         // SAFETY: the level is present, see the field `estimate`; lengths are as asserted above.
         unsafe { (self.estimate)(query, codes, factors, base, bound, out) }
+    }
+
+    /// `sums[i]` becomes the sum of the entries that lane `i` picks from `tables`, 16 for every half byte of its one plane;
+    /// exact, hence the same on every level.
+    ///
+    /// `codes` holds blocks of 16 lanes ([`place`]).
+    ///
+    /// # Panics
+    /// When `sums` are not whole blocks of lanes, `tables` not whole groups of [`GROUP`], or the codes do not fit both.
+    #[inline]
+    pub fn sums(&self, tables: &[u8], codes: &[u8], sums: &mut [u32]) {
+        let (lanes, entries) = (sums.len(), tables.len());
+        assert!(lanes.is_multiple_of(LANES), "{lanes} lanes, must be a multiple of 16");
+        assert!(entries > 0 && entries.is_multiple_of(TABLES), "{entries} table entries are no whole groups");
+        let expected = lanes / LANES * block_len(entries / 16, 1);
+        assert!(codes.len() == expected, "{} bytes of codes for {lanes} lanes, expected {expected}", codes.len());
+        // SAFETY: the level is present, see the field `sums`; lengths are as asserted above.
+        unsafe { (self.sums)(tables, codes, sums.as_chunks_mut().0) }
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
         for i in 0..3 {
             assert_eq!((a.row(i), a.row(i)), (b.row(i), &table[5 * i + 7..5 * i + 9]));
         }
-        assert_eq!(rows.columns(3..4).signed().row(3), [18]);
+        assert_eq!(rows.columns(3..4).signed(1).row(3), [18]);
         assert!(Rows::<u8>::new(&[], 4, 5).columns(2..4).is_empty());
     }
 

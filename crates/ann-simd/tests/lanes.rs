@@ -59,15 +59,16 @@ impl Case {
         packed
     }
 
+    /// The sum of one lane over one plane, from the definition.
+    fn sum(&self, values: &[u8]) -> u64 {
+        let padding = values.len().next_multiple_of(GROUP) - values.len();
+        let values = values.iter().copied().chain(std::iter::repeat_n(0, padding));
+        values.enumerate().map(|(at, v)| u64::from(self.tables[16 * at + usize::from(v)])).sum()
+    }
+
     /// In f64, from the definition.
     fn expected(&self, lane: usize) -> f64 {
-        let half_bytes = self.codes[lane][0].len();
-        let padding = half_bytes.next_multiple_of(GROUP) - half_bytes;
-        let sum_of = |values: &[u8]| {
-            let values = values.iter().copied().chain(std::iter::repeat_n(0, padding));
-            values.enumerate().map(|(at, v)| u64::from(self.tables[16 * at + usize::from(v)])).sum::<u64>()
-        };
-        let sum = self.codes[lane].iter().fold(0, |sum, plane| 2 * sum + sum_of(plane));
+        let sum = self.codes[lane].iter().fold(0, |sum, plane| 2 * sum + self.sum(plane));
         let factor = |i: usize| f16::from_f32(self.factors[i]).to_f64();
         let query = self.query();
         f64::from(self.base)
@@ -100,6 +101,36 @@ proptest! {
             prop_assert!(case.lanes == 64 || near >> case.lanes == 0);
         }
     }
+
+    #[test]
+    fn sums_are_those_of_the_plain_loop_to_the_bit(mut case in cases()) {
+        case.planes = 1;
+        case.codes.iter_mut().for_each(|planes| planes.truncate(1));
+        let expected: Vec<u64> = case.codes.iter().map(|planes| case.sum(&planes[0])).collect();
+        let codes = case.packed();
+        for arch in Arch::available() {
+            let (kernel, mut sums) = (LaneKernel::new(arch), vec![7; case.lanes]);
+            kernel.sums(&case.tables, &codes, &mut sums);
+            prop_assert!(sums.iter().zip(&expected).all(|(&sum, &want)| u64::from(sum) == want), "{kernel:?}: {sums:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_full_tables_do_not_overflow() {
+    // 4096 half bytes, all of the largest entry: far beyond 16 bits; more blocks than one estimate takes.
+    let (tables, codes) = (vec![255; 4096 * 16], vec![0x5a; 5 * block_len(4096, 1)]);
+    for arch in Arch::available() {
+        let mut sums = [0; 5 * LANES];
+        LaneKernel::new(arch).sums(&tables, &codes, &mut sums);
+        assert_eq!(sums, [4096 * 255; 5 * LANES], "{arch:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "65 bytes of codes for 16 lanes, expected 64")]
+fn codes_that_do_not_fit_the_sums_are_refused() {
+    LaneKernel::new(Arch::detect().unwrap()).sums(&[0; 128], &[0; 65], &mut [0; 16]);
 }
 
 #[test]

@@ -25,6 +25,14 @@ pub(super) unsafe fn estimate(
     scalar::estimate_with(query, codes, factors, base, bound, out, |codes| sums(query, codes))
 }
 
+/// # Safety
+/// - The processor has NEON.
+/// - `tables` are whole groups, and `codes` a block for every element of `out`, as [`super::LaneKernel::sums`] asserts.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {
+    scalar::sums_with(tables, codes, out, |query, codes| sums(query, codes));
+}
+
 #[inline]
 #[target_feature(enable = "neon")]
 fn sums(query: &TableQuery<'_>, codes: &[u8]) -> [u32; LANES] {

@@ -16,6 +16,12 @@ pub(super) unsafe fn estimate(
     estimate_with(query, codes, factors, base, bound, out, |codes| sums(query, codes))
 }
 
+/// # Safety
+/// - None: `unsafe` only to have the type of its peers.
+pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {
+    sums_with(tables, codes, out, sums);
+}
+
 /// Estimates from the sums of blocks.
 #[inline(always)]
 pub(super) fn estimate_with(
@@ -37,6 +43,20 @@ pub(super) fn estimate_with(
         }
     }
     near
+}
+
+/// Sums of blocks of one plane.
+#[inline(always)]
+pub(super) fn sums_with(
+    tables: &[u8],
+    codes: &[u8],
+    out: &mut [[u32; LANES]],
+    sums: impl Fn(&TableQuery<'_>, &[u8]) -> [u32; LANES],
+) {
+    let query = TableQuery { tables, planes: 1, step: 0.0, offset: 0.0, add_scale: 0.0 };
+    for (codes, out) in codes.chunks_exact(query.block_len().max(1)).zip(out) {
+        *out = sums(&query, codes);
+    }
 }
 
 /// The weighted sums of one block.

@@ -23,6 +23,12 @@ pub(super) unsafe fn estimate(
     scalar::estimate_with(query, codes, factors, base, bound, out, |codes| sums(query, codes))
 }
 
+/// # Safety
+/// - `tables` are whole groups, and `codes` a block for every element of `out`, as [`super::LaneKernel::sums`] asserts.
+pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {
+    scalar::sums_with(tables, codes, out, |query, codes| sums(query, codes));
+}
+
 fn sums(query: &TableQuery<'_>, codes: &[u8]) -> [u32; LANES] {
     let mut sums = [u32x4_splat(0); LANES / 4];
     for plane in codes.chunks_exact(codes.len() / query.planes) {

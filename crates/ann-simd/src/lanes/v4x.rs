@@ -1,6 +1,6 @@
 //! AVX-512 with VBMI and VNNI: 64 entries looked up and added to 16 sums by two instructions.
 
-use super::{LANES, TABLES, TableQuery};
+use super::{LANES, TABLES, TableQuery, block_len};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -46,6 +46,20 @@ pub(super) unsafe fn estimate(
         }
     }
     near
+}
+
+/// # Safety
+/// - The processor has AVX-512 F, BW, VBMI and VNNI.
+/// - `tables` are whole groups, and `codes` a block for every element of `out`, as [`super::LaneKernel::sums`] asserts.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {
+    let block = block_len(tables.len() / 16, 1);
+    for (codes, out) in codes.chunks(2 * block).zip(out.chunks_mut(2)) {
+        for (out, sums) in out.iter_mut().zip(sums::<1>(tables, codes, block)) {
+            // SAFETY: 16 numbers are writable.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sums) };
+        }
+    }
 }
 
 /// Sums of the first and the last block of `codes`, over `P` planes, each worth twice the next.
