@@ -18,6 +18,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Build indexes over a data set, sweep their effort, and write recall against queries per second.
     Bench(Bench),
+    /// Measure every quantizer on a data set: bytes, seconds, errors, recall of a scan over codes.
+    Codes(Codes),
+    /// How many of the best rows by code hold the true neighbours, for every quantizer.
+    Ranks(Codes),
     /// List, download, convert data sets and compute their ground truth.
     #[command(subcommand)]
     Data(Data),
@@ -65,6 +69,32 @@ pub(crate) struct Bench {
     /// Save the index built; needs exactly one --index.
     #[arg(long, value_name = "INDEX")]
     pub save: Option<PathBuf>,
+    /// Where to download from, see `data get`.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// `cargo xtask codes` and `cargo xtask ranks`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Codes {
+    /// A data set of the catalogue (`glove-25`) or an ann-benchmarks HDF5 file [default: the bundled data set].
+    #[arg(value_name = "NAME|FILE")]
+    pub data: Option<String>,
+    /// Use only the first N queries.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub queries: Option<usize>,
+    /// Use only the first N rows; their exact neighbours are then computed.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rows: Option<usize>,
+    /// Only these schemes, by name or by the beginning of names: `SQ,PQ48x8` [default: all].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Threads of training, encoding and scanning [default: as many as the machine has].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Append JSON lines to FILE [default: results/DATA.codes.jsonl or results/DATA.ranks.jsonl].
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub out: Option<PathBuf>,
     /// Where to download from, see `data get`.
     #[command(flatten)]
     pub source: Source,
@@ -192,6 +222,23 @@ mod tests {
         let bench = bench("xtask bench").unwrap();
         assert_eq!((bench.data, bench.k, bench.threads, bench.search_threads), (None, 10, None, 1));
         assert!(bench.indexes.is_empty() && bench.effort.is_empty() && !bench.turns);
+    }
+
+    #[test]
+    fn codes_and_ranks_take_the_same_flags() {
+        for command in ["codes", "ranks"] {
+            let line = format!("xtask {command} a.hdf5 --queries 9 --rows 80 --only SQ8,PQ --threads 2 --out o.jsonl");
+            let codes = match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+                Command::Codes(codes) if command == "codes" => codes,
+                Command::Ranks(codes) if command == "ranks" => codes,
+                other => panic!("parsed as {other:?}"),
+            };
+            assert_eq!((codes.data.as_deref(), codes.queries, codes.rows), (Some("a.hdf5"), Some(9), Some(80)));
+            assert_eq!(codes.only, ["SQ8", "PQ"]);
+            assert_eq!((codes.threads, codes.out), (Some(2), Some("o.jsonl".into())));
+            assert!(Cli::try_parse_from(["xtask", command]).is_ok(), "the bundled set needs no flag");
+            assert!(Cli::try_parse_from(["xtask", command, "--rows", "0"]).is_err());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod html;
 mod machine;
 mod plot;
 pub(crate) mod report;
-mod sweep;
+pub(crate) mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,7 +167,8 @@ fn plot(out: &Path, data: &str, args: &Bench) -> Result<(PathBuf, PathBuf), Erro
     Ok((svg, html))
 }
 
-fn spinner(message: String) -> ProgressBar {
+/// Something to look at while it takes.
+pub(crate) fn spinner(message: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(std::time::Duration::from_millis(200));
     spinner

@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error("{scheme}: {source}")]
+    Train { scheme: String, source: ann::quant::TrainError },
     #[error(transparent)]
     Ci(#[from] crate::ci::CiError),
     #[error(transparent)]

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod ci;
+mod codes;
 mod cross;
 mod data;
 mod engine;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<(), Error> {
     match command {
         Command::Bench(args) => bench::run(args),
+        Command::Codes(args) => codes::run(args, codes::Table::Codes),
+        Command::Ranks(args) => codes::run(args, codes::Table::Ranks),
         Command::Data(command) => data::commands::run(command),
         Command::Ci => Ok(ci::ci()?),
         Command::Nightly => Ok(ci::nightly()?),

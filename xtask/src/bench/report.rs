@@ -65,7 +65,6 @@ pub(crate) enum ReportError {
 impl Line {
     /// Rounded as the other scripts round, so that lines stay readable.
     pub(crate) fn rounded(mut self) -> Self {
-        let round = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
         self.recall = round(self.recall, 5);
         self.qps = round(self.qps, 1);
         self.build_s = round(self.build_s, 2);
@@ -125,6 +124,11 @@ impl Line {
             })
             .collect()
     }
+}
+
+/// `value` to so many digits behind the point.
+pub(crate) fn round(value: f64, digits: i32) -> f64 {
+    (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
 }
 
 /// Creates the folder that `path` is to lie in.
