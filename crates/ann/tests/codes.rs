@@ -113,7 +113,7 @@ fn an_index_on_codes_grows_saves_and_opens() {
                 assert_eq!((opened.spec(), opened.metric(), opened.len()), (index.spec(), metric, 500));
                 assert_eq!((opened.element(), opened.dim()), (index.element(), 12));
                 for query in queries.rows() {
-                    let accept = |label: u64| label % 3 == 0;
+                    let accept = |label: u64| label.is_multiple_of(3);
                     let params = SearchParams::effort(60);
                     for k in [1, 10, 10_000] {
                         let expected = index.search(query, k).unwrap();

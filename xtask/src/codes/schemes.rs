@@ -157,13 +157,16 @@ pub(crate) trait Visit {
     fn visit<Q: Quantizer>(self, quantizer: Q) -> Result<Self::Output, TrainError>;
 }
 
+/// Writes the distances from a query to all rows.
+pub(crate) type Estimator<'a> = Box<dyn FnMut(&[f32], &mut [f32]) + 'a>;
+
 /// Codes of all rows, of any scheme.
 pub(crate) trait Coded: Sync {
     /// Bytes of a code.
     fn bytes(&self) -> usize;
 
     /// Writes the distances from a query to all rows.
-    fn estimator(&self) -> Box<dyn FnMut(&[f32], &mut [f32]) + '_>;
+    fn estimator(&self) -> Estimator<'_>;
 }
 
 impl<Q: Quantizer> Coded for CodeStore<Q> {
@@ -171,7 +174,7 @@ impl<Q: Quantizer> Coded for CodeStore<Q> {
         self.quantizer().code_len()
     }
 
-    fn estimator(&self) -> Box<dyn FnMut(&[f32], &mut [f32]) + '_> {
+    fn estimator(&self) -> Estimator<'_> {
         let mut scratch = CodeScratch::<Q>::default();
         Box::new(move |query, out| self.scan(query, &mut scratch, out))
     }
