@@ -1,7 +1,11 @@
 //! The one place with dynamic dispatch: any index behind one object, chosen by a human.
 
 use crate::Error;
-use crate::factory::{Codes, Refine, Structure};
+#[cfg(feature = "graph")]
+use crate::factory::Codes;
+#[cfg(all(feature = "graph", feature = "quant"))]
+use crate::factory::Refine;
+use crate::factory::Structure;
 use ann_core::{
     Batch, ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par,
     PushVector, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError, VectorStore,
@@ -129,10 +133,12 @@ pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 's
     /// The same rows where any value fits; `None` where rows are to be as they are.
     fn widened(&self) -> Result<Option<Self::Wide>, FlatError>;
     /// How rows are walked on, where not by themselves.
+    #[cfg(feature = "graph")]
     fn codes(&self) -> Option<Codes> {
         None
     }
     /// What these rows are called where they are behind codes.
+    #[cfg(all(feature = "graph", feature = "quant"))]
     fn refine(&self) -> Refine {
         Refine::Flat
     }
@@ -168,6 +174,7 @@ where
         if self.rounds() { Ok(None) } else { self.widened().map(Some) }
     }
 
+    #[cfg(all(feature = "graph", feature = "quant"))]
     fn refine(&self) -> Refine {
         match T::KIND {
             ElementKind::F16 if self.rounds() => Refine::F16,

@@ -66,6 +66,7 @@ pub(super) fn bytes(
 }
 
 /// The links of `graph` over `store`, which keeps the same rows.
+#[cfg(feature = "quant")]
 pub(super) fn marry<S: RowStore>(graph: Hnsw<impl VectorStore>, store: S) -> Result<Box<dyn AnyIndex>, Error> {
     let (expected, found) = (graph.store().len(), store.len());
     let index = graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;

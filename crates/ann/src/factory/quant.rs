@@ -3,13 +3,18 @@
 //! Links are chosen on the rows, as without codes; what is walked on changes the distances and nothing else.
 
 use super::build::BuildOptions;
-use super::{Code, Codes, Refine, Structure};
+use super::{Code, Structure};
+#[cfg(feature = "graph")]
+use super::{Codes, Refine};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par, Rerank};
+#[cfg(feature = "graph")]
+use ann_core::Rerank;
+use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par};
 use ann_quant::{CodeStore, Quantizer, Sq, SqParams};
 
 /// Codes that are walked on and rows that measure what is returned.
+#[cfg(feature = "graph")]
 type Refined<R> = Rerank<CodeStore<Sq>, R>;
 
 /// Every code is compared.
@@ -108,10 +113,12 @@ impl RowStore for CodeStore<Sq> {
         Ok(None)
     }
 
+    #[cfg(feature = "graph")]
     fn codes(&self) -> Option<Codes> {
         Some(Codes { code: code(self), refine: None })
     }
 
+    #[cfg(feature = "graph")]
     fn refine(&self) -> Refine {
         Refine::Sq8
     }
@@ -125,6 +132,7 @@ fn code(store: &CodeStore<Sq>) -> Code {
     }
 }
 
+#[cfg(feature = "graph")]
 impl<R: RowStore> RowStore for Refined<R> {
     const NAME: &'static str = R::NAME;
     const ELEMENT: ElementKind = R::ELEMENT;
