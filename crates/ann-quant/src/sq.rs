@@ -19,7 +19,7 @@ mod tests;
 mod train;
 
 use crate::{Quantizer, TrainError};
-use ann_core::simd::{Arch, ArchError, Kernel, Op, Rows};
+use ann_core::simd::{Arch, ArchError, Kernel, Op, PackedDot, Rows};
 use ann_core::{Metric, unit_distance};
 
 /// How wide codes are and what they span.
@@ -134,6 +134,8 @@ pub struct Sq {
 struct Kernels {
     whole: Kernel<i8, i8>,
     float: Kernel<f32, i8>,
+    nibbles: PackedDot,
+    pairs: PackedDot,
 }
 
 /// A query made ready for [`Sq`].
@@ -264,22 +266,61 @@ impl Sq {
         }
     }
 
-    /// What the kernel gives for one packed code.
-    #[inline]
+    /// What the kernel of floats gives for one packed code.
     fn packed(&self, query: &SqQuery, code: &[u8]) -> f32 {
         let mut values = [0; pack::UNPACKED];
         let mut total = 0.0;
-        let (dim, bits) = (self.dim(), self.params.bits);
-        for start in (0..dim).step_by(pack::UNPACKED) {
-            let values = &mut values[..(dim - start).min(pack::UNPACKED)];
-            pack::unpack(&code[pack::len(start, bits)..], bits, values);
-            let range = start..start + values.len();
-            total += match query.float.is_empty() {
-                true => f64::from(self.kernels.whole.pair(&query.whole[range], values)),
-                false => f64::from(self.kernels.float.pair(&query.float[range], values)),
-            };
+        for (block, query) in query.float.chunks(pack::UNPACKED).enumerate() {
+            let values = &mut values[..query.len()];
+            pack::unpack(code, self.params.bits, self.dim(), block * pack::UNPACKED, values);
+            total += f64::from(self.kernels.float.pair(query, values));
         }
         total as f32
+    }
+
+    /// What kernels give for the rows `ids`, or for all rows in turn.
+    fn products(&self, query: &SqQuery, codes: Rows<'_, u8>, ids: Option<&[u32]>, out: &mut [f32]) {
+        let dim = self.dim();
+        match (self.params.bits, query.float.is_empty()) {
+            (8, true) => match ids {
+                Some(ids) => self.kernels.whole.gather(&query.whole, codes.signed(dim), ids, out),
+                None => self.kernels.whole.scan(&query.whole, codes.signed(dim), out),
+            },
+            (8, false) => match ids {
+                Some(ids) => self.kernels.float.gather(&query.float, codes.signed(dim), ids, out),
+                None => self.kernels.float.scan(&query.float, codes.signed(dim), out),
+            },
+            (_, true) => {
+                let halves = pack::places(dim) / 2;
+                let packed = |kernel: PackedDot, columns, out: &mut [f32]| match ids {
+                    Some(ids) => kernel.gather(&query.whole, codes.columns(columns), ids, out),
+                    None => kernel.scan(&query.whole, codes.columns(columns), out),
+                };
+                packed(self.kernels.nibbles, 0..halves, out);
+                if self.params.bits == 6 {
+                    const BLOCK: usize = 64;
+                    let mut upper = [0.0; BLOCK];
+                    let rows = codes.columns(halves..self.packed_len());
+                    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+                        let (at, upper) = (block * BLOCK, &mut upper[..out.len()]);
+                        match ids {
+                            Some(ids) => {
+                                self.kernels.pairs.gather(&query.whole, rows, &ids[at..at + upper.len()], upper);
+                            }
+                            None => self.kernels.pairs.scan(&query.whole, rows.slice(at..at + upper.len()), upper),
+                        }
+                        out.iter_mut().zip(upper).for_each(|(lower, upper)| *lower += 16.0 * *upper);
+                    }
+                }
+            }
+            (_, false) => {
+                let count = ids.map_or(codes.len(), <[u32]>::len);
+                assert!(count == out.len(), "{count} rows, room for {} values", out.len());
+                for (i, x) in out.iter_mut().enumerate() {
+                    *x = self.packed(query, codes.row(ids.map_or(i, |ids| ids[i] as usize)));
+                }
+            }
+        }
     }
 
     /// Turns what kernels gave into distances.
@@ -313,7 +354,8 @@ impl Kernels {
         // Offered for all operations on numbers.
         let missing = || ArchError::Unknown { name: format!("{op:?}") };
         let (whole, float) = (Kernel::new(arch, op).ok_or_else(missing)?, Kernel::new(arch, op).ok_or_else(missing)?);
-        Ok(Self { whole, float })
+        let packed = |bits| PackedDot::new(arch, bits).ok_or_else(missing);
+        Ok(Self { whole, float, nibbles: packed(4)?, pairs: packed(2)? })
     }
 }
 
@@ -373,7 +415,7 @@ impl Quantizer for Sq {
         for (block, vector) in vector.chunks_mut(pack::UNPACKED).enumerate() {
             let start = block * pack::UNPACKED;
             let values = &mut values[..vector.len()];
-            pack::unpack(&code[pack::len(start, self.params.bits)..], self.params.bits, values);
+            pack::unpack(code, self.params.bits, self.dim(), start, values);
             let columns = self.base[start..].iter().zip(&self.step[start..]);
             for ((x, &value), (&base, &step)) in vector.iter_mut().zip(&*values).zip(columns) {
                 let value = if self.params.bits == 8 { f64::from(value) } else { f64::from(value) - half };
@@ -430,6 +472,9 @@ impl Quantizer for Sq {
             let inverse = 1.0 / scale;
             whole.extend(weights.map(|x| ((x * inverse + 128.5) as u8 as i16 - 128) as i8));
             total += whole.iter().map(|&x| f64::from(x)).sum::<f64>();
+            if self.params.bits < 8 {
+                whole.resize(pack::places(self.dim()), 0);
+            }
         }
         // Codes of 8 bits are stored around their middle.
         let shift = if self.params.bits == 8 { 0.0 } else { total * f64::from(self.params.half()) };
@@ -437,34 +482,12 @@ impl Quantizer for Sq {
     }
 
     fn gather(&self, query: &SqQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
-        if self.params.bits == 8 {
-            let rows = codes.signed(self.dim());
-            match query.float.is_empty() {
-                true => self.kernels.whole.gather(&query.whole, rows, ids, out),
-                false => self.kernels.float.gather(&query.float, rows, ids, out),
-            }
-        } else {
-            assert!(ids.len() == out.len(), "{} ids, room for {} values", ids.len(), out.len());
-            for (&id, x) in ids.iter().zip(&mut *out) {
-                *x = self.packed(query, codes.row(id as usize));
-            }
-        }
+        self.products(query, codes, Some(ids), out);
         self.finish(query, |i| codes.row(ids[i] as usize), out);
     }
 
     fn scan(&self, query: &SqQuery, codes: Rows<'_, u8>, out: &mut [f32]) {
-        assert!(codes.len() == out.len(), "{} rows, room for {} values", codes.len(), out.len());
-        if self.params.bits == 8 {
-            let rows = codes.signed(self.dim());
-            match query.float.is_empty() {
-                true => self.kernels.whole.scan(&query.whole, rows, out),
-                false => self.kernels.float.scan(&query.float, rows, out),
-            }
-        } else {
-            for (i, x) in out.iter_mut().enumerate() {
-                *x = self.packed(query, codes.row(i));
-            }
-        }
+        self.products(query, codes, None, out);
         self.finish(query, |i| codes.row(i), out);
     }
 }
