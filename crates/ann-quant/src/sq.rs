@@ -4,8 +4,9 @@
 //! column, or for all columns together, or `step` and an offset lie behind the code of each row (locally adaptive
 //! quantization: Aguerrebere et al., *Similarity search in the blink of an eye with compressed indices*, VLDB 2023,
 //! arXiv:2304.04759). The steps are folded into the query, which is rounded to bytes with one scale, so that a distance is
-//! one exact integer product per row. Under L2 that product is taken around `base`, where rows are short and little is lost
-//! to cancellation, and the squared norm of the decoded row lies behind the code.
+//! an exact integer product per row, and a second one with the rest of the query for codes of 8 bits, which are fine enough to
+//! tell. Under L2 that product is taken around `base`, where rows are short and little is lost to cancellation, and the
+//! squared norm of the decoded row lies behind the code.
 //!
 //! Where we differ from faiss: values are rounded to the nearest code rather than cut, so that the error is at most half a
 //! step on either side; and whole numbers that fit the codes get a step of 1, so that their distances are exact.
@@ -21,6 +22,7 @@ mod train;
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, ArchError, Kernel, Op, PackedDot, Rows};
 use ann_core::{Metric, unit_distance};
+use std::ops::Range;
 
 /// How wide codes are and what they span.
 ///
@@ -133,6 +135,7 @@ pub struct Sq {
 #[derive(Debug, Clone, Copy)]
 struct Kernels {
     whole: Kernel<i8, i8>,
+    dot: Kernel<i8, i8>,
     float: Kernel<f32, i8>,
     nibbles: PackedDot,
     pairs: PackedDot,
@@ -142,6 +145,8 @@ struct Kernels {
 #[derive(Debug, Clone, Default)]
 pub struct SqQuery {
     whole: Vec<i8>,
+    /// What rounding to `whole` left, in units of `1 / REST`; nothing if it does not count.
+    rest: Vec<i8>,
     /// Used instead if not empty.
     float: Vec<f32>,
     /// A kernel's value less `shift` times `scale` is the product (or the squared distance) that it stands for.
@@ -152,6 +157,9 @@ pub struct SqQuery {
     /// The product with ones, for the offset of a row.
     sum: f64,
 }
+
+/// Parts of a unit of a rounded query in which the rest is counted: half a unit is 127 of them.
+const REST: f64 = 254.0;
 
 impl Sq {
     /// Puts a quantizer together from what [`Self::params`], [`Quantizer::metric`], [`Self::is_exact`], [`Self::base`] and
@@ -298,19 +306,11 @@ impl Sq {
                 };
                 packed(self.kernels.nibbles, 0..halves, out);
                 if self.params.bits == 6 {
-                    const BLOCK: usize = 64;
-                    let mut upper = [0.0; BLOCK];
                     let rows = codes.columns(halves..self.packed_len());
-                    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-                        let (at, upper) = (block * BLOCK, &mut upper[..out.len()]);
-                        match ids {
-                            Some(ids) => {
-                                self.kernels.pairs.gather(&query.whole, rows, &ids[at..at + upper.len()], upper);
-                            }
-                            None => self.kernels.pairs.scan(&query.whole, rows.slice(at..at + upper.len()), upper),
-                        }
-                        out.iter_mut().zip(upper).for_each(|(lower, upper)| *lower += 16.0 * *upper);
-                    }
+                    add(16.0, out, |range, more| match ids {
+                        Some(ids) => self.kernels.pairs.gather(&query.whole, rows, &ids[range], more),
+                        None => self.kernels.pairs.scan(&query.whole, rows.slice(range), more),
+                    });
                 }
             }
             (_, false) => {
@@ -321,13 +321,22 @@ impl Sq {
                 }
             }
         }
+        if !query.rest.is_empty() {
+            // Of `(q + r - x)²` the rest adds `-2 r x`, and what is the same for all rows.
+            let times = if self.is_grid() { -2.0 / REST } else { 1.0 / REST };
+            let rows = codes.signed(dim);
+            add(times as f32, out, |range, more| match ids {
+                Some(ids) => self.kernels.dot.gather(&query.rest, rows, &ids[range], more),
+                None => self.kernels.dot.scan(&query.rest, rows.slice(range), more),
+            });
+        }
     }
 
     /// Turns what kernels gave into distances.
     fn finish<'a>(&self, query: &SqQuery, code: impl Fn(usize) -> &'a [u8], out: &mut [f32]) {
         let product = |value: f32| (f64::from(value) - query.shift) * query.scale;
         if self.is_grid() {
-            out.iter_mut().for_each(|x| *x = product(*x) as f32);
+            out.iter_mut().for_each(|x| *x = product(*x).max(0.0) as f32);
             return;
         }
         if self.own_steps() || self.has_norms() {
@@ -348,14 +357,32 @@ impl Sq {
     }
 }
 
+/// Adds `times` what `kernel` gives for a range of the rows, one block after the other.
+fn add(times: f32, out: &mut [f32], kernel: impl Fn(Range<usize>, &mut [f32])) {
+    const BLOCK: usize = 64;
+    let mut more = [0.0; BLOCK];
+    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+        let (at, more) = (block * BLOCK, &mut more[..out.len()]);
+        kernel(at..at + out.len(), more);
+        out.iter_mut().zip(more).for_each(|(x, more)| *x += times * *more);
+    }
+}
+
+/// `value` rounded to a byte, and the rest in units of `1 / REST`.
+fn split(value: f64) -> (i8, i8) {
+    let whole = ((value + 128.5) as u8 as i16 - 128) as i8;
+    (whole, (((value - f64::from(whole)) * REST + 128.5) as u8 as i16 - 128) as i8)
+}
+
 impl Kernels {
     fn new(op: Op) -> Result<Self, TrainError> {
         let arch = Arch::detect()?;
         // Offered for all operations on numbers.
         let missing = || ArchError::Unknown { name: format!("{op:?}") };
         let (whole, float) = (Kernel::new(arch, op).ok_or_else(missing)?, Kernel::new(arch, op).ok_or_else(missing)?);
+        let dot = Kernel::new(arch, Op::Dot).ok_or_else(missing)?;
         let packed = |bits| PackedDot::new(arch, bits).ok_or_else(missing);
-        Ok(Self { whole, float, nibbles: packed(4)?, pairs: packed(2)? })
+        Ok(Self { whole, dot, float, nibbles: packed(4)?, pairs: packed(2)? })
     }
 }
 
@@ -425,8 +452,9 @@ impl Quantizer for Sq {
     }
 
     fn prepare(&self, query: &[f32], out: &mut SqQuery) {
-        let SqQuery { whole, float, .. } = out;
+        let SqQuery { whole, rest, float, .. } = out;
         whole.clear();
+        rest.clear();
         float.clear();
         let columns = || query.iter().zip(self.base.iter().zip(&self.step));
         let around = |x: f32, base: f32| f64::from(x) - f64::from(base);
@@ -438,13 +466,22 @@ impl Quantizer for Sq {
                 place if self.exact => is_byte(place),
                 place => (-128.5..127.5).contains(&place),
             });
-            match fits {
-                true => whole.extend(
-                    columns().map(|(&x, (&base, _))| (on_grid(x, base) + 128.5) as u8 as i16 - 128).map(|x| x as i8),
-                ),
-                false => float.extend(columns().map(|(&x, (&base, _))| on_grid(x, base) as f32)),
+            let mut shift = 0.0;
+            if !fits {
+                float.extend(columns().map(|(&x, (&base, _))| on_grid(x, base) as f32));
+            } else {
+                for (&x, (&base, _)) in columns() {
+                    let (near, left) = split(on_grid(x, base));
+                    whole.push(near);
+                    rest.push(left);
+                    let left = f64::from(left) / REST;
+                    shift -= left * (left + 2.0 * f64::from(near));
+                }
+                if rest.iter().all(|&left| left == 0) {
+                    rest.clear();
+                }
             }
-            (out.scale, out.shift, out.bias, out.sum) = (step * step, 0.0, 0.0, 0.0);
+            (out.scale, out.shift, out.bias, out.sum) = (step * step, shift, 0.0, 0.0);
             return;
         }
         let l2 = self.metric == Metric::L2;
@@ -470,7 +507,15 @@ impl Quantizer for Sq {
                 scale = largest / 127.0;
             }
             let inverse = 1.0 / scale;
-            whole.extend(weights.map(|x| ((x * inverse + 128.5) as u8 as i16 - 128) as i8));
+            // Codes of fewer bits lose far more than this rounding does.
+            if self.params.bits == 8 && !whole_numbers {
+                weights.map(|x| split(x * inverse)).for_each(|(near, left)| {
+                    whole.push(near);
+                    rest.push(left);
+                });
+            } else {
+                whole.extend(weights.map(|x| split(x * inverse).0));
+            }
             total += whole.iter().map(|&x| f64::from(x)).sum::<f64>();
             if self.params.bits < 8 {
                 whole.resize(pack::places(self.dim()), 0);
