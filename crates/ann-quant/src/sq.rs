@@ -19,6 +19,7 @@ mod pack;
 mod tests;
 mod train;
 
+use crate::quantizer::are_finite;
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, ArchError, Kernel, Op, PackedDot, Rows};
 use ann_core::{Metric, unit_distance};
@@ -433,6 +434,10 @@ impl Quantizer for Sq {
             let norm = decoded.map(|x| x * x).sum::<f64>() as f32;
             self.put_factors(scale, offset, norm, code);
         }
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        code.len() == self.code_len() && are_finite(&code[self.packed_len()..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {
