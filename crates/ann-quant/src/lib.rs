@@ -26,6 +26,7 @@ mod node_rabitq;
 mod rabitq;
 
 mod binary;
+mod reduced;
 mod ternary;
 mod truncated;
 
@@ -54,6 +55,7 @@ pub use opq::{Opq, OpqParams, OpqQuery};
 pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
 pub use rabitq::{Rabitq, RabitqParams};
+pub use reduced::{Keep, Reduced, ReducedQuery};
 pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
 pub use signs::SignQuery;

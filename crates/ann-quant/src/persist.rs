@@ -2,6 +2,7 @@
 //!
 //! Tables that follow from codebooks are made again. Version 1 of each.
 
+mod reduced;
 mod scalar;
 mod signs;
 
