@@ -53,7 +53,7 @@ where
     /// measured: queries, or the rows themselves.
     ///
     /// # Errors
-    /// [`FlatError::Parts`] if the stores differ in length, [`FlatError::Row`] for a vector of the sample that they refuse.
+    /// [`FlatError::Parts`] if the stores differ in length or dimension, [`FlatError::Row`] for a vector of the sample that they refuse.
     pub fn new(coarse: C, fine: R, metric: Metric, sample: MatrixView<'_, f32>) -> Result<Self, FlatError> {
         let mut store = Self::from_parts(coarse, fine, metric, 0.0)?;
         store.slack = store.measure(sample)?;
@@ -63,11 +63,21 @@ where
     /// Puts a store together from what [`Self::coarse`], [`Self::fine`], [`Self::metric`] and [`Self::slack`] gave.
     ///
     /// # Errors
-    /// [`FlatError::Parts`] if the stores differ in length.
+    /// [`FlatError::Parts`] if the stores differ in length or dimension.
     pub fn from_parts(coarse: C, fine: R, metric: Metric, slack: f32) -> Result<Self, FlatError> {
         let (expected, found) = (coarse.len(), fine.len());
         if expected != found {
             return Err(FlatError::Parts { what: "rows to rerank by", expected, found });
+        }
+        // A vector without columns fits no store, and is refused with the columns that would.
+        let dim = |refused| match refused {
+            Err(VectorError::Dimension { expected, .. }) => Some(expected),
+            _ => None,
+        };
+        if let (Some(expected), Some(found)) = (dim(coarse.check(&[])), dim(fine.check(&[])))
+            && expected != found
+        {
+            return Err(FlatError::Parts { what: "columns to rerank by", expected, found });
         }
         Ok(Self { coarse, fine, metric, slack })
     }
@@ -325,6 +335,8 @@ mod tests {
         let store = |len: usize| FlatStore::<f32>::from_rows(rows.view().slice(0..len), Metric::L2).unwrap();
         assert!(matches!(Rerank::new(store(9), store(8), Metric::L2, rows.view()), Err(FlatError::Parts { .. })));
         assert!(matches!(Rerank::new(store(9), store(9), Metric::L2, floats(2, 4, 1).view()), Err(FlatError::Row(_))));
+        let wider = FlatStore::<f32>::from_rows(floats(9, 4, 1).view(), Metric::L2).unwrap();
+        assert!(matches!(Rerank::from_parts(store(9), wider, Metric::L2, 0.0), Err(FlatError::Parts { .. })));
         let empty = Rerank::new(store(0), store(0), Metric::L2, rows.view()).unwrap();
         assert_eq!((empty.len(), empty.slack()), (0, 0.0));
         let equal = Rerank::new(store(9), store(9), Metric::L2, rows.view()).unwrap();

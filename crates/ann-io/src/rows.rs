@@ -201,4 +201,70 @@ mod tests {
         }
         assert!(SplitStore::from_parts(Metric::L2, halves().high().clone(), Buffer::new(), 0.0).is_err());
     }
+
+    /// What a [`Rerank`] writes, to be changed before it is written.
+    struct ForgedRerank {
+        meta: RerankMeta,
+        coarse: FlatStore<bf16>,
+        fine: FlatStore<f32>,
+    }
+
+    impl Persist for ForgedRerank {
+        const KIND: &'static str = "rerank";
+        const VERSION: u16 = 1;
+
+        fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+            writer.meta(&self.meta)?;
+            writer.part("coarse", &self.coarse)?;
+            writer.part("fine", &self.fine)
+        }
+
+        fn load(archive: &Archive) -> Result<Self, LoadError> {
+            Ok(Self { meta: archive.meta()?, coarse: archive.part("coarse")?, fine: archive.part("fine")? })
+        }
+    }
+
+    fn matrix(n: usize, dim: usize) -> Matrix<f32> {
+        Matrix::new((0..n * dim).map(|i| (i as f32).sin()).collect(), dim).unwrap()
+    }
+
+    fn rows(n: usize, dim: usize) -> FlatStore<f32> {
+        FlatStore::from_rows(matrix(n, dim).view(), Metric::L2).unwrap()
+    }
+
+    fn rerank() -> Rerank<FlatStore<bf16>, FlatStore<f32>> {
+        let short = FlatStore::rounded(matrix(9, 33).view(), Metric::L2).unwrap();
+        Rerank::new(short, rows(9, 33), Metric::L2, matrix(9, 33).view()).unwrap()
+    }
+
+    #[test]
+    fn stores_to_rerank_by_come_back_as_they_were() {
+        let store = rerank();
+        let loaded: Rerank<FlatStore<bf16>, FlatStore<f32>> = reload(&store).unwrap();
+        assert_eq!((loaded.metric(), loaded.slack(), loaded.len()), (Metric::L2, store.slack(), 9));
+        assert_eq!(loaded.coarse().padded_rows(), store.coarse().padded_rows());
+        assert_eq!(loaded.fine().padded_rows(), store.fine().padded_rows());
+    }
+
+    #[test]
+    fn stores_to_rerank_by_that_do_not_fit_are_refused() {
+        type Lie = (&'static str, fn(&mut ForgedRerank));
+        let lies: [Lie; 8] = [
+            ("unknown metric", |f| f.meta.metric = "north".into()),
+            ("no number", |f| f.meta.slack = f32::NAN),
+            ("endless slack", |f| f.meta.slack = f32::INFINITY),
+            ("negative slack", |f| f.meta.slack = -1e-9),
+            ("fewer rows", |f| f.fine = rows(8, 33)),
+            ("more rows", |f| f.fine = rows(10, 33)),
+            ("no rows", |f| f.fine = FlatStore::new(33, Metric::L2).unwrap()),
+            ("columns", |f| f.fine = rows(9, 32)),
+        ];
+        for (name, lie) in lies {
+            let mut forged: ForgedRerank = reload(&rerank()).unwrap();
+            assert!(reload::<_, Rerank<FlatStore<bf16>, FlatStore<f32>>>(&forged).is_ok());
+            lie(&mut forged);
+            let error = reload::<_, Rerank<FlatStore<bf16>, FlatStore<f32>>>(&forged).unwrap_err();
+            assert!(matches!(error, LoadError::Corrupt { .. }), "{name}: {error}");
+        }
+    }
 }

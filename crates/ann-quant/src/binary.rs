@@ -10,10 +10,11 @@
 //!
 //! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale.
 
+use crate::quantizer::are_finite;
 use crate::signs::{self, SignQuery};
 use crate::{Quantizer, Rotation, TrainError};
 use ann_core::simd::{Arch, ArchError, Kernel, Op, Rows};
-use ann_core::{MatrixView, Metric, RowError, check_dense, prepare_dense, unit_distance};
+use ann_core::{MAX_DIM, MatrixView, Metric, RowError, check_dense, prepare_dense, unit_distance};
 
 /// How rows become signs and what they are compared with.
 ///
@@ -107,6 +108,20 @@ pub(crate) fn centre(
     Ok((centre, (squares / rows.len() as f64).sqrt()))
 }
 
+/// Whether a quantizer can be put together around `centre`.
+pub(crate) fn check_parts(metric: Metric, centre: &[f32], kind: &'static str) -> Result<(), TrainError> {
+    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
+        return Err(TrainError::Metric { metric, kind });
+    }
+    if !(1..=MAX_DIM).contains(&centre.len()) {
+        return Err(TrainError::Param { name: "columns", found: centre.len(), must: "1 to the largest dimension" });
+    }
+    match centre.iter().find(|x| !x.is_finite()) {
+        Some(&found) => Err(TrainError::Value { name: "centre", found, must: "finite" }),
+        None => Ok(()),
+    }
+}
+
 /// The kernel that counts bits.
 pub(crate) fn hamming() -> Result<Kernel<u64, u64>, TrainError> {
     let missing = || ArchError::Unknown { name: "hamming".to_owned() };
@@ -122,10 +137,34 @@ impl Binary {
     pub fn train(rows: MatrixView<'_, f32>, metric: Metric, params: &BinaryParams) -> Result<Self, TrainError> {
         params.check()?;
         let (centre, norm) = centre(rows, metric, params.centred, Self::NAME)?;
-        let rotation = params.rotation.map(|seed| Rotation::new(rows.dim(), seed));
-        let signs = rotation.as_ref().map_or(rows.dim(), Rotation::padded_dim);
-        let scale = (norm / (signs as f64).sqrt()) as f32;
-        Ok(Self { params: *params, metric, centre, rotation, signs, scale, kernel: hamming()? })
+        let mut binary = Self::from_parts(*params, metric, centre, 0.0)?;
+        binary.scale = (norm / (binary.signs as f64).sqrt()) as f32;
+        Ok(binary)
+    }
+
+    /// Puts a quantizer together from what [`Self::params`], [`Quantizer::metric`], [`Self::centre`] and [`Self::scale`] gave.
+    ///
+    /// # Errors
+    /// [`TrainError`] if they are out of range.
+    pub fn from_parts(params: BinaryParams, metric: Metric, centre: Vec<f32>, scale: f32) -> Result<Self, TrainError> {
+        params.check()?;
+        check_parts(metric, &centre, Self::NAME)?;
+        if !(scale.is_finite() && scale >= 0.0) {
+            return Err(TrainError::Value { name: "scale", found: scale, must: "finite and not negative" });
+        }
+        let rotation = params.rotation.map(|seed| Rotation::new(centre.len(), seed));
+        let signs = rotation.as_ref().map_or(centre.len(), Rotation::padded_dim);
+        Ok(Self { params, metric, centre, rotation, signs, scale, kernel: hamming()? })
+    }
+
+    /// What rows are taken apart around, per column.
+    pub fn centre(&self) -> &[f32] {
+        &self.centre
+    }
+
+    /// The scale of rows that have none of their own.
+    pub fn scale(&self) -> f32 {
+        self.scale
     }
 
     /// How it was trained.
@@ -189,6 +228,11 @@ impl Quantizer for Binary {
             let norm = scratch.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
             *factor = ((norm / (self.signs as f64).sqrt()) as f32).to_le_bytes();
         }
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        let len = self.words_len();
+        code.len() == self.code_len() && signs::is_clean(code, self.signs) && are_finite(&code[len..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

@@ -9,6 +9,7 @@
 //! Memory: `bits / 8` bytes a coordinate and 8 of factors.
 
 use crate::caq::adjust;
+use crate::quantizer::are_finite;
 use crate::rotated::{Layout, Rotated, RotatedQuery, product};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::Rows;
@@ -99,6 +100,11 @@ impl Quantizer for G4 {
         round(r, self.params.bits, numbers);
         adjust(r, self.params.bits, self.params.rounds, numbers);
         self.rotated.write(vector, r, numbers, code);
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        // The two factors of a code that has no more.
+        code.len() == self.code_len() && are_finite(&code[code.len() - 8..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

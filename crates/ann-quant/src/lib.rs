@@ -27,6 +27,7 @@ mod rabitq;
 mod saq;
 
 mod binary;
+mod reduced;
 mod ternary;
 mod truncated;
 
@@ -55,6 +56,7 @@ pub use opq::{Opq, OpqParams, OpqQuery};
 pub use pq::{Pq, PqParams, PqQuery, Symmetric};
 pub use quantizer::Quantizer;
 pub use rabitq::{Rabitq, RabitqParams};
+pub use reduced::{Keep, Reduced, ReducedQuery};
 pub use rotated::RotatedQuery;
 pub use rotation::Rotation;
 pub use saq::{Saq, SaqParams, SaqQuery};

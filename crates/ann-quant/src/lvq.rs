@@ -12,6 +12,7 @@
 //! Memory: `dim / 2` or `dim` bytes and 4, 8 under L2; the second level `dim`, and 4 under L2. No rotation: right for 8 bits,
 //! and for 4 where columns are alike.
 
+use crate::quantizer::are_finite;
 use crate::rotated::{mean, nearest, product};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows, f16};
@@ -290,6 +291,18 @@ impl Quantizer for Lvq {
         if !norms.is_empty() {
             norms.copy_from_slice(&norm_at(scratch));
         }
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        let Some((primary, rest)) = code.split_at_checked(self.primary()) else { return false };
+        let Constants { low, step } = self.constants(rest);
+        let norm = if self.metric == Metric::L2 { 4 } else { 0 };
+        let fine = if self.params.residual { norm } else { 0 };
+        primary.len() + rest.len() == self.code_len()
+            && low.is_finite()
+            && step.is_finite()
+            && are_finite(&rest[4..4 + norm])
+            && are_finite(&rest[rest.len() - fine..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

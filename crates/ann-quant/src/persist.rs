@@ -2,7 +2,9 @@
 //!
 //! Tables that follow from codebooks are made again. Version 1 of each.
 
+mod reduced;
 mod scalar;
+mod signs;
 
 use crate::{Anisotropic, CodeStore, FastCodes, Opq, Pq, Quantizer};
 use ann_core::{Metric, VectorStore};
@@ -31,8 +33,12 @@ impl<Q: Quantizer + Persist> Persist for CodeStore<Q> {
             .map_err(|error| archive.corrupt("codes", error.to_string()))?;
         let (code_len, stride) = (store.quantizer().code_len(), store.rows().stride());
         let unclean = |row: &[u8]| row[code_len..].iter().any(|&byte| byte != 0);
-        match store.padded_codes().chunks_exact(stride).position(unclean) {
-            Some(row) => Err(archive.corrupt("codes", format!("the padding of row {row} is not zero"))),
+        if let Some(row) = store.padded_codes().chunks_exact(stride).position(unclean) {
+            return Err(archive.corrupt("codes", format!("the padding of row {row} is not zero")));
+        }
+        let odd = |row: &[u8]| !store.quantizer().is_code(&row[..code_len]);
+        match store.padded_codes().chunks_exact(stride).position(odd) {
+            Some(row) => Err(archive.corrupt("codes", format!("row {row} has no {} code", Q::NAME))),
             None => Ok(store),
         }
     }

@@ -30,6 +30,12 @@ pub trait Quantizer: Send + Sync + 'static {
     /// reused from row to row.
     fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, code: &mut [u8]);
 
+    /// Whether `code` (`code_len` bytes) could be that of a row: the numbers that lie in it are finite, the bits that mean
+    /// nothing are zero. Codes of a file are asked; where every byte means something, all may be.
+    fn is_code(&self, code: &[u8]) -> bool {
+        code.len() == self.code_len()
+    }
+
     /// The vector that a code stands for, into `vector` (`dim` values).
     fn decode(&self, code: &[u8], vector: &mut [f32]);
 
@@ -58,4 +64,10 @@ pub trait Quantizer: Send + Sync + 'static {
             self.gather(query, codes, &ids[..out.len()], out);
         }
     }
+}
+
+/// Whether `bytes` are finite numbers of type `f32`, one after the other.
+pub(crate) fn are_finite(bytes: &[u8]) -> bool {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    rest.is_empty() && numbers.iter().all(|&number| f32::from_le_bytes(number).is_finite())
 }

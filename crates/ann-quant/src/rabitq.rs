@@ -12,6 +12,7 @@
 //! Cost: a search sorts some `d · 2^bits` scales; `fast` tries two that are best for random rows on average instead. Memory:
 //! `bits / 8` bytes a coordinate, 12 of factors, 8 more where staged.
 
+use crate::quantizer::are_finite;
 use crate::rotated::{Layout, Rotated, RotatedQuery, product};
 use crate::rotation::gauss;
 use crate::{Quantizer, TrainError};
@@ -182,6 +183,12 @@ impl Quantizer for Rabitq {
             *number = if r > 0.0 { half + *number } else { half - 1.0 - *number };
         }
         self.rotated.write(vector, r, numbers, code);
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        // Two factors and an error, and for a plane of signs one of each.
+        let factors = if self.params.layout().staged { 5 } else { 3 };
+        code.len() == self.code_len() && are_finite(&code[code.len() - 4 * factors..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

@@ -53,6 +53,11 @@ pub(crate) fn read(code: &[u8], i: usize) -> f32 {
     if code[i / 8] >> (i % 8) & 1 == 1 { 1.0 } else { -1.0 }
 }
 
+/// Whether the bits behind `signs` of them are zero, up to the end of their words.
+pub(crate) fn is_clean(code: &[u8], signs: usize) -> bool {
+    (signs..64 * words(signs)).all(|i| code[i / 8] >> (i % 8) & 1 == 0)
+}
+
 impl SignQuery {
     /// No planes yet, of `signs` each.
     pub(crate) fn reset(&mut self, signs: usize) {

@@ -4,8 +4,9 @@
 //! column, or for all columns together, or `step` and an offset lie behind the code of each row (locally adaptive
 //! quantization: Aguerrebere et al., *Similarity search in the blink of an eye with compressed indices*, VLDB 2023,
 //! arXiv:2304.04759). The steps are folded into the query, which is rounded to bytes with one scale, so that a distance is
-//! one exact integer product per row. Under L2 that product is taken around `base`, where rows are short and little is lost
-//! to cancellation, and the squared norm of the decoded row lies behind the code.
+//! an exact integer product per row, and a second one with the rest of the query for codes of 8 bits, which are fine enough to
+//! tell. Under L2 that product is taken around `base`, where rows are short and little is lost to cancellation, and the
+//! squared norm of the decoded row lies behind the code.
 //!
 //! Where we differ from faiss: values are rounded to the nearest code rather than cut, so that the error is at most half a
 //! step on either side; and whole numbers that fit the codes get a step of 1, so that their distances are exact.
@@ -18,9 +19,11 @@ mod pack;
 mod tests;
 mod train;
 
+use crate::quantizer::are_finite;
 use crate::{Quantizer, TrainError};
-use ann_core::simd::{Arch, ArchError, Kernel, Op, Rows};
+use ann_core::simd::{Arch, ArchError, Kernel, Op, PackedDot, Rows};
 use ann_core::{Metric, unit_distance};
+use std::ops::Range;
 
 /// How wide codes are and what they span.
 ///
@@ -133,13 +136,18 @@ pub struct Sq {
 #[derive(Debug, Clone, Copy)]
 struct Kernels {
     whole: Kernel<i8, i8>,
+    dot: Kernel<i8, i8>,
     float: Kernel<f32, i8>,
+    nibbles: PackedDot,
+    pairs: PackedDot,
 }
 
 /// A query made ready for [`Sq`].
 #[derive(Debug, Clone, Default)]
 pub struct SqQuery {
     whole: Vec<i8>,
+    /// What rounding to `whole` left, in units of `1 / REST`; nothing if it does not count.
+    rest: Vec<i8>,
     /// Used instead if not empty.
     float: Vec<f32>,
     /// A kernel's value less `shift` times `scale` is the product (or the squared distance) that it stands for.
@@ -150,6 +158,9 @@ pub struct SqQuery {
     /// The product with ones, for the offset of a row.
     sum: f64,
 }
+
+/// Parts of a unit of a rounded query in which the rest is counted: half a unit is 127 of them.
+const REST: f64 = 254.0;
 
 impl Sq {
     /// Puts a quantizer together from what [`Self::params`], [`Quantizer::metric`], [`Self::is_exact`], [`Self::base`] and
@@ -264,29 +275,69 @@ impl Sq {
         }
     }
 
-    /// What the kernel gives for one packed code.
-    #[inline]
+    /// What the kernel of floats gives for one packed code.
     fn packed(&self, query: &SqQuery, code: &[u8]) -> f32 {
         let mut values = [0; pack::UNPACKED];
         let mut total = 0.0;
-        let (dim, bits) = (self.dim(), self.params.bits);
-        for start in (0..dim).step_by(pack::UNPACKED) {
-            let values = &mut values[..(dim - start).min(pack::UNPACKED)];
-            pack::unpack(&code[pack::len(start, bits)..], bits, values);
-            let range = start..start + values.len();
-            total += match query.float.is_empty() {
-                true => f64::from(self.kernels.whole.pair(&query.whole[range], values)),
-                false => f64::from(self.kernels.float.pair(&query.float[range], values)),
-            };
+        for (block, query) in query.float.chunks(pack::UNPACKED).enumerate() {
+            let values = &mut values[..query.len()];
+            pack::unpack(code, self.params.bits, self.dim(), block * pack::UNPACKED, values);
+            total += f64::from(self.kernels.float.pair(query, values));
         }
         total as f32
+    }
+
+    /// What kernels give for the rows `ids`, or for all rows in turn.
+    fn products(&self, query: &SqQuery, codes: Rows<'_, u8>, ids: Option<&[u32]>, out: &mut [f32]) {
+        let dim = self.dim();
+        match (self.params.bits, query.float.is_empty()) {
+            (8, true) => match ids {
+                Some(ids) => self.kernels.whole.gather(&query.whole, codes.signed(dim), ids, out),
+                None => self.kernels.whole.scan(&query.whole, codes.signed(dim), out),
+            },
+            (8, false) => match ids {
+                Some(ids) => self.kernels.float.gather(&query.float, codes.signed(dim), ids, out),
+                None => self.kernels.float.scan(&query.float, codes.signed(dim), out),
+            },
+            (_, true) => {
+                let halves = pack::places(dim) / 2;
+                let packed = |kernel: PackedDot, columns, out: &mut [f32]| match ids {
+                    Some(ids) => kernel.gather(&query.whole, codes.columns(columns), ids, out),
+                    None => kernel.scan(&query.whole, codes.columns(columns), out),
+                };
+                packed(self.kernels.nibbles, 0..halves, out);
+                if self.params.bits == 6 {
+                    let rows = codes.columns(halves..self.packed_len());
+                    add(16.0, out, |range, more| match ids {
+                        Some(ids) => self.kernels.pairs.gather(&query.whole, rows, &ids[range], more),
+                        None => self.kernels.pairs.scan(&query.whole, rows.slice(range), more),
+                    });
+                }
+            }
+            (_, false) => {
+                let count = ids.map_or(codes.len(), <[u32]>::len);
+                assert!(count == out.len(), "{count} rows, room for {} values", out.len());
+                for (i, x) in out.iter_mut().enumerate() {
+                    *x = self.packed(query, codes.row(ids.map_or(i, |ids| ids[i] as usize)));
+                }
+            }
+        }
+        if !query.rest.is_empty() {
+            // Of `(q + r - x)²` the rest adds `-2 r x`, and what is the same for all rows.
+            let times = if self.is_grid() { -2.0 / REST } else { 1.0 / REST };
+            let rows = codes.signed(dim);
+            add(times as f32, out, |range, more| match ids {
+                Some(ids) => self.kernels.dot.gather(&query.rest, rows, &ids[range], more),
+                None => self.kernels.dot.scan(&query.rest, rows.slice(range), more),
+            });
+        }
     }
 
     /// Turns what kernels gave into distances.
     fn finish<'a>(&self, query: &SqQuery, code: impl Fn(usize) -> &'a [u8], out: &mut [f32]) {
         let product = |value: f32| (f64::from(value) - query.shift) * query.scale;
         if self.is_grid() {
-            out.iter_mut().for_each(|x| *x = product(*x) as f32);
+            out.iter_mut().for_each(|x| *x = product(*x).max(0.0) as f32);
             return;
         }
         if self.own_steps() || self.has_norms() {
@@ -307,13 +358,32 @@ impl Sq {
     }
 }
 
+/// Adds `times` what `kernel` gives for a range of the rows, one block after the other.
+fn add(times: f32, out: &mut [f32], kernel: impl Fn(Range<usize>, &mut [f32])) {
+    const BLOCK: usize = 64;
+    let mut more = [0.0; BLOCK];
+    for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+        let (at, more) = (block * BLOCK, &mut more[..out.len()]);
+        kernel(at..at + out.len(), more);
+        out.iter_mut().zip(more).for_each(|(x, more)| *x += times * *more);
+    }
+}
+
+/// `value` rounded to a byte, and the rest in units of `1 / REST`.
+fn split(value: f64) -> (i8, i8) {
+    let whole = ((value + 128.5) as u8 as i16 - 128) as i8;
+    (whole, (((value - f64::from(whole)) * REST + 128.5) as u8 as i16 - 128) as i8)
+}
+
 impl Kernels {
     fn new(op: Op) -> Result<Self, TrainError> {
         let arch = Arch::detect()?;
         // Offered for all operations on numbers.
         let missing = || ArchError::Unknown { name: format!("{op:?}") };
         let (whole, float) = (Kernel::new(arch, op).ok_or_else(missing)?, Kernel::new(arch, op).ok_or_else(missing)?);
-        Ok(Self { whole, float })
+        let dot = Kernel::new(arch, Op::Dot).ok_or_else(missing)?;
+        let packed = |bits| PackedDot::new(arch, bits).ok_or_else(missing);
+        Ok(Self { whole, dot, float, nibbles: packed(4)?, pairs: packed(2)? })
     }
 }
 
@@ -366,6 +436,10 @@ impl Quantizer for Sq {
         }
     }
 
+    fn is_code(&self, code: &[u8]) -> bool {
+        code.len() == self.code_len() && are_finite(&code[self.packed_len()..])
+    }
+
     fn decode(&self, code: &[u8], vector: &mut [f32]) {
         let (scale, offset, _) = self.factors(code);
         let half = f64::from(self.params.half());
@@ -373,7 +447,7 @@ impl Quantizer for Sq {
         for (block, vector) in vector.chunks_mut(pack::UNPACKED).enumerate() {
             let start = block * pack::UNPACKED;
             let values = &mut values[..vector.len()];
-            pack::unpack(&code[pack::len(start, self.params.bits)..], self.params.bits, values);
+            pack::unpack(code, self.params.bits, self.dim(), start, values);
             let columns = self.base[start..].iter().zip(&self.step[start..]);
             for ((x, &value), (&base, &step)) in vector.iter_mut().zip(&*values).zip(columns) {
                 let value = if self.params.bits == 8 { f64::from(value) } else { f64::from(value) - half };
@@ -383,8 +457,9 @@ impl Quantizer for Sq {
     }
 
     fn prepare(&self, query: &[f32], out: &mut SqQuery) {
-        let SqQuery { whole, float, .. } = out;
+        let SqQuery { whole, rest, float, .. } = out;
         whole.clear();
+        rest.clear();
         float.clear();
         let columns = || query.iter().zip(self.base.iter().zip(&self.step));
         let around = |x: f32, base: f32| f64::from(x) - f64::from(base);
@@ -396,13 +471,22 @@ impl Quantizer for Sq {
                 place if self.exact => is_byte(place),
                 place => (-128.5..127.5).contains(&place),
             });
-            match fits {
-                true => whole.extend(
-                    columns().map(|(&x, (&base, _))| (on_grid(x, base) + 128.5) as u8 as i16 - 128).map(|x| x as i8),
-                ),
-                false => float.extend(columns().map(|(&x, (&base, _))| on_grid(x, base) as f32)),
+            let mut shift = 0.0;
+            if !fits {
+                float.extend(columns().map(|(&x, (&base, _))| on_grid(x, base) as f32));
+            } else {
+                for (&x, (&base, _)) in columns() {
+                    let (near, left) = split(on_grid(x, base));
+                    whole.push(near);
+                    rest.push(left);
+                    let left = f64::from(left) / REST;
+                    shift -= left * (left + 2.0 * f64::from(near));
+                }
+                if rest.iter().all(|&left| left == 0) {
+                    rest.clear();
+                }
             }
-            (out.scale, out.shift, out.bias, out.sum) = (step * step, 0.0, 0.0, 0.0);
+            (out.scale, out.shift, out.bias, out.sum) = (step * step, shift, 0.0, 0.0);
             return;
         }
         let l2 = self.metric == Metric::L2;
@@ -428,8 +512,19 @@ impl Quantizer for Sq {
                 scale = largest / 127.0;
             }
             let inverse = 1.0 / scale;
-            whole.extend(weights.map(|x| ((x * inverse + 128.5) as u8 as i16 - 128) as i8));
+            // Codes of fewer bits lose far more than this rounding does.
+            if self.params.bits == 8 && !whole_numbers {
+                weights.map(|x| split(x * inverse)).for_each(|(near, left)| {
+                    whole.push(near);
+                    rest.push(left);
+                });
+            } else {
+                whole.extend(weights.map(|x| split(x * inverse).0));
+            }
             total += whole.iter().map(|&x| f64::from(x)).sum::<f64>();
+            if self.params.bits < 8 {
+                whole.resize(pack::places(self.dim()), 0);
+            }
         }
         // Codes of 8 bits are stored around their middle.
         let shift = if self.params.bits == 8 { 0.0 } else { total * f64::from(self.params.half()) };
@@ -437,34 +532,12 @@ impl Quantizer for Sq {
     }
 
     fn gather(&self, query: &SqQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {
-        if self.params.bits == 8 {
-            let rows = codes.signed(self.dim());
-            match query.float.is_empty() {
-                true => self.kernels.whole.gather(&query.whole, rows, ids, out),
-                false => self.kernels.float.gather(&query.float, rows, ids, out),
-            }
-        } else {
-            assert!(ids.len() == out.len(), "{} ids, room for {} values", ids.len(), out.len());
-            for (&id, x) in ids.iter().zip(&mut *out) {
-                *x = self.packed(query, codes.row(id as usize));
-            }
-        }
+        self.products(query, codes, Some(ids), out);
         self.finish(query, |i| codes.row(ids[i] as usize), out);
     }
 
     fn scan(&self, query: &SqQuery, codes: Rows<'_, u8>, out: &mut [f32]) {
-        assert!(codes.len() == out.len(), "{} rows, room for {} values", codes.len(), out.len());
-        if self.params.bits == 8 {
-            let rows = codes.signed(self.dim());
-            match query.float.is_empty() {
-                true => self.kernels.whole.scan(&query.whole, rows, out),
-                false => self.kernels.float.scan(&query.float, rows, out),
-            }
-        } else {
-            for (i, x) in out.iter_mut().enumerate() {
-                *x = self.packed(query, codes.row(i));
-            }
-        }
+        self.products(query, codes, None, out);
         self.finish(query, |i| codes.row(i), out);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Bytes per row: `dim / 4` in whole words of 8, 4 for the scale and 4 for the number of places that are not 0.
 
-use crate::binary::{centre, hamming};
+use crate::binary::{centre, check_parts, hamming};
+use crate::quantizer::are_finite;
 use crate::signs::{self, SignQuery};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Kernel, Rows};
@@ -80,7 +81,22 @@ impl Ternary {
     pub fn train(rows: MatrixView<'_, f32>, metric: Metric, params: &TernaryParams) -> Result<Self, TrainError> {
         params.check(rows.dim())?;
         let (centre, _) = centre(rows, metric, params.centred, Self::NAME)?;
-        Ok(Self { params: *params, metric, centre, kernel: hamming()? })
+        Self::from_parts(*params, metric, centre)
+    }
+
+    /// Puts a quantizer together from what [`Self::params`], [`Quantizer::metric`] and [`Self::centre`] gave.
+    ///
+    /// # Errors
+    /// [`TrainError`] if they are out of range.
+    pub fn from_parts(params: TernaryParams, metric: Metric, centre: Vec<f32>) -> Result<Self, TrainError> {
+        params.check(centre.len())?;
+        check_parts(metric, &centre, Self::NAME)?;
+        Ok(Self { params, metric, centre, kernel: hamming()? })
+    }
+
+    /// What rows are taken apart around, per column.
+    pub fn centre(&self) -> &[f32] {
+        &self.centre
     }
 
     /// How it was trained.
@@ -162,6 +178,11 @@ impl Quantizer for Ternary {
         for (to, factor) in factors.chunks_exact_mut(4).zip([scale as f32, count as f32]) {
             to.copy_from_slice(&factor.to_le_bytes());
         }
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        let len = self.words_len();
+        code.len() == self.code_len() && signs::is_clean(code, 2 * self.dim()) && are_finite(&code[len..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

@@ -48,6 +48,11 @@ impl<Q: Quantizer> Truncated<Q> {
         &self.inner
     }
 
+    /// Whether what is left of a vector is scaled to norm 1.
+    pub fn renormalises(&self) -> bool {
+        self.renormalise
+    }
+
     fn first(&self, vector: &[f32], out: &mut Vec<f32>) {
         first(vector, self.inner.dim(), self.renormalise, out);
     }
@@ -110,6 +115,10 @@ impl<Q: Quantizer> Quantizer for Truncated<Q> {
         let mut part = Vec::new();
         self.first(vector, &mut part);
         self.inner.encode(&part, scratch, code);
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        self.inner.is_code(code)
     }
 
     /// Columns that are not kept become 0.

@@ -134,8 +134,8 @@ fn scalar_codes_rank_as_they_should_on_small_sets() {
 #[test]
 #[ignore = "the full sets take a minute in release"]
 fn acceptance_of_scalar_codes() {
-    // Rounding the query to bytes costs up to 0.006, the draw of 1,000 queries as much.
-    check_scalar(FULL, 0.015);
+    // The draw of 1,000 queries alone is worth 0.004, that of 200 for some of the numbers of faiss 0.008.
+    check_scalar(FULL, 0.01);
 }
 
 /// 10@10, 10@100 and 10@500 of codes of one or two bits, in numpy: mix128, iso64, spec256.
@@ -178,6 +178,11 @@ fn check_signs(sizes: [(usize, usize); 3], slack: f64) {
     let three = [[0.477, 0.968, 0.998], [0.153, 0.501, 0.810], [0.402, 0.904, 0.996]];
     let places = TernaryParams { planes: 1, ..TernaryParams::default() };
     check_bits("ternary symmetric, half", sizes, three, slack, ternary(places));
+    let fewer = [[0.422, 0.940, 0.995], [0.102, 0.375, 0.678], [0.333, 0.830, 0.984]];
+    check_bits("ternary symmetric, a third", sizes, fewer, slack, |set| {
+        let params = TernaryParams { nonzero: Some(set.base.dim() / 3), ..places };
+        Ternary::train(set.base.view(), set.metric, &params).unwrap()
+    });
 }
 
 #[test]

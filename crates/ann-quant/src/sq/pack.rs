@@ -1,22 +1,23 @@
 //! Numbers of 8, 6 or 4 bits in bytes.
 //!
-//! Numbers of 8 bits are stored less 128, as the signed bytes that kernels read. Others come in blocks of 128: first two
-//! lower halves per byte (number `i` with number `i + 64`), then for 6 bits the upper two bits of four numbers (`i` with
-//! `i + 32`, `i + 64`, `i + 96`). So a block is taken apart by shifts and masks of whole vectors. The last block holds as
-//! many numbers as are left, rounded up to four, in the same order with a half and a quarter of its length.
+//! Numbers of 8 bits are stored less 128, as the signed bytes that kernels read. Of others the lower four bits come first, two
+//! numbers per byte, then for 6 bits the upper two, four per byte; both as [`PackedDot`](ann_core::simd::PackedDot) reads
+//! them: of `n` bytes, byte `i` holds the numbers `i`, `i + n` and so on, from its lowest bit up. There are as many places as
+//! numbers, rounded up to four; those that are left over hold 0.
 
-/// Numbers in a block.
-const BLOCK: usize = 128;
+/// Numbers taken apart at once.
+pub(super) const UNPACKED: usize = 1024;
 
-/// Numbers taken apart at once: whole blocks.
-pub(super) const UNPACKED: usize = 8 * BLOCK;
+/// Places for `count` numbers of less than 8 bits.
+pub(super) fn places(count: usize) -> usize {
+    count.next_multiple_of(4)
+}
 
 /// Bytes of `count` numbers.
 pub(super) fn len(count: usize, bits: usize) -> usize {
     match bits {
         8 => count,
-        4 => count.next_multiple_of(4) / 2,
-        _ => count.div_ceil(4) * 3,
+        _ => places(count) * bits / 8,
     }
 }
 
@@ -27,55 +28,41 @@ pub(super) fn pack(numbers: impl ExactSizeIterator<Item = u8>, bits: usize, code
         return;
     }
     code.fill(0);
-    let count = numbers.len();
+    let (lower, upper) = code.split_at_mut(places(numbers.len()) / 2);
+    let (halves, quarters) = (lower.len(), upper.len());
     for (i, number) in numbers.enumerate() {
-        let (start, at) = (i - i % BLOCK, i % BLOCK);
-        let size = (count - start).min(BLOCK).next_multiple_of(4);
-        let block = &mut code[len(start, bits)..][..len(size, bits)];
-        let (lower, upper) = block.split_at_mut(size / 2);
-        lower[at % (size / 2)] |= (number & 15) << (4 * (at / (size / 2)));
-        if let Some(upper) = upper.get_mut(at % (size / 4)) {
-            *upper |= (number >> 4) << (2 * (at / (size / 4)));
+        lower[i % halves] |= (number & 15) << (4 * (i / halves));
+        if quarters > 0 {
+            upper[i % quarters] |= (number >> 4) << (2 * (i / quarters));
         }
     }
 }
 
-/// Takes the first `numbers.len()` numbers out of `code`, which begins with a block; as the kernels read them.
-#[inline]
-pub(super) fn unpack(code: &[u8], bits: usize, numbers: &mut [i8]) {
+/// Takes `numbers.len()` of the `count` numbers of `code` out of it, `start` and those that follow; as the kernels read them.
+pub(super) fn unpack(code: &[u8], bits: usize, count: usize, start: usize, numbers: &mut [i8]) {
     if bits == 8 {
-        numbers.iter_mut().zip(code).for_each(|(to, &byte)| *to = byte as i8);
+        numbers.iter_mut().zip(&code[start..]).for_each(|(to, &byte)| *to = byte as i8);
         return;
     }
-    let block_len = len(BLOCK, bits);
-    let (whole, rest) = numbers.as_chunks_mut::<BLOCK>();
-    let at = whole.len() * block_len;
-    for (numbers, code) in whole.iter_mut().zip(code.chunks_exact(block_len)) {
-        block(code, bits, numbers);
-    }
-    if !rest.is_empty() {
-        let mut last = [0; BLOCK];
-        let size = rest.len().next_multiple_of(4);
-        block(&code[at..][..len(size, bits)], bits, &mut last[..size]);
-        rest.copy_from_slice(&last[..rest.len()]);
+    numbers.fill(0);
+    let (lower, upper) = code[..len(count, bits)].split_at(places(count) / 2);
+    add(lower, 4, 0, start, numbers);
+    if !upper.is_empty() {
+        add(upper, 2, 4, start, numbers);
     }
 }
 
-/// One block; `numbers` is a multiple of four.
-#[inline(always)]
-fn block(code: &[u8], bits: usize, numbers: &mut [i8]) {
-    let size = numbers.len();
-    let (lower, upper) = code.split_at(size / 2);
-    let (first, second) = numbers.split_at_mut(size / 2);
-    for ((&byte, first), second) in lower.iter().zip(first).zip(second) {
-        (*first, *second) = ((byte & 15) as i8, (byte >> 4) as i8);
-    }
-    if bits == 6 {
-        for (quarter, numbers) in numbers.chunks_exact_mut(size / 4).enumerate() {
-            for (&byte, number) in upper.iter().zip(numbers) {
-                *number |= ((byte >> (2 * quarter) & 3) << 4) as i8;
-            }
+/// Adds the parts of `width` bits that `bytes` hold, shifted to the left, to the numbers from `start` on.
+fn add(bytes: &[u8], width: usize, shift: usize, start: usize, numbers: &mut [i8]) {
+    let (mut rest, mut at, mask) = (numbers, start, (1 << width) - 1);
+    while !rest.is_empty() {
+        let (part, first) = (at / bytes.len(), at % bytes.len());
+        let run = rest.len().min(bytes.len() - first);
+        let (numbers, others) = rest.split_at_mut(run);
+        for (number, &byte) in numbers.iter_mut().zip(&bytes[first..]) {
+            *number |= ((byte >> (part * width) & mask) << shift) as i8;
         }
+        (rest, at) = (others, at + run);
     }
 }
 
@@ -93,7 +80,7 @@ mod tests {
                 pack(numbers.iter().copied(), bits, &mut code);
                 let mut back = vec![0; numbers.len()];
                 for (i, back) in back.chunks_mut(UNPACKED).enumerate() {
-                    unpack(&code[len(i * UNPACKED, bits)..], bits, back);
+                    unpack(&code, bits, numbers.len(), i * UNPACKED, back);
                 }
                 let expected = numbers.iter().map(|&x| if bits == 8 { x.wrapping_sub(128) as i8 } else { x as i8 });
                 assert!(back.into_iter().eq(expected), "{count} numbers of {bits} bits");
