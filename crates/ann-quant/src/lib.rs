@@ -33,8 +33,6 @@ mod truncated;
 
 mod bits;
 mod kmeans;
-#[cfg(test)]
-mod laws;
 mod linalg;
 mod nearest;
 #[cfg(feature = "persist")]
@@ -42,6 +40,8 @@ mod persist;
 mod rotated;
 mod rotation;
 mod signs;
+#[cfg(test)]
+mod tests;
 
 pub use anisotropic::{Anisotropic, AnisotropicParams};
 pub use binary::{Binary, BinaryParams};

@@ -151,8 +151,7 @@ impl<Q: Quantizer> Reduced<Q> {
         if let Some(&found) = mean.iter().find(|x| !x.is_finite()) {
             return Err(TrainError::Value { name: "mean", found, must: "finite" });
         }
-        // What is no number fails as well.
-        if let Some(&found) = directions.iter().find(|x| !(x.abs() <= MOST)) {
+        if let Some(&found) = directions.iter().find(|x| x.is_nan() || x.abs() > MOST) {
             return Err(TrainError::Value { name: "direction", found, must: "within ±1" });
         }
         if !(0.0..=1.0).contains(&energy) {
@@ -305,7 +304,7 @@ mod tests {
 
     /// Rows of 40 columns that lie in a space of 5 dimensions away from the origin.
     fn flat() -> Matrix<f32> {
-        let small = crate::laws::rows(5, Metric::Cosine);
+        let small = crate::tests::rows(5, Metric::Cosine);
         let wide = small.rows().flat_map(|row| {
             (0..40).map(|i| 0.2 + row.iter().enumerate().map(|(j, x)| x * ((i * (j + 2)) as f32).sin()).sum::<f32>())
         });
@@ -314,15 +313,15 @@ mod tests {
 
     #[test]
     fn laws_of_quantizers_hold() {
-        crate::laws::check_laws(|rows, metric, par| reduced(rows, metric, Keep::Energy(0.8), par));
+        crate::tests::check_laws(|rows, metric, par| reduced(rows, metric, Keep::Energy(0.8), par));
     }
 
     #[test]
     fn distances_are_those_of_the_rows_if_all_components_are_kept() {
         for metric in METRICS {
             for (rows, keep) in [
-                (crate::laws::rows(24, Metric::Cosine), Keep::Columns(24)),
-                (crate::laws::rows(24, Metric::Cosine), Keep::Energy(1.0)),
+                (crate::tests::rows(24, Metric::Cosine), Keep::Columns(24)),
+                (crate::tests::rows(24, Metric::Cosine), Keep::Energy(1.0)),
                 (flat(), Keep::Columns(5)),
                 (flat(), Keep::Columns(9)),
             ] {

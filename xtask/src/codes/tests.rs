@@ -16,11 +16,11 @@ fn names(dim: usize, only: &str) -> Vec<String> {
     Scheme::select(dim, &only).unwrap().iter().map(Scheme::name).collect()
 }
 
-/// A data set of 600 rows in 16 dimensions, every value from a sum of bytes, without its truth.
+/// A data set of 600 rows in 16 dimensions, every value a sum of three uniform ones, without its truth.
 fn toy(folder: &Path, metric: Metric) -> PathBuf {
     let rows = |n: u32, salt: u32| {
-        let byte = |i: u32| f32::from((i.wrapping_mul(2_654_435_761) >> 24) as u8) - 127.5;
-        let value = |i: u32| byte(3 * i + salt) + byte(3 * i + salt + 1) + byte(3 * i + salt + 2);
+        let one = |i: u32| ann_core::unit(ann_core::split_mix(u64::from(salt), u64::from(i))) as f32 - 0.5;
+        let value = |i: u32| one(3 * i) + one(3 * i + 1) + one(3 * i + 2);
         ann_core::Matrix::new((0..n * 16).map(value).collect(), 16).unwrap()
     };
     let (train, test) = (ann_io::Points::Dense(rows(600, 0)), ann_io::Points::Dense(rows(20, 100_000)));

@@ -161,7 +161,7 @@ fn blocks_are_scanned_at_several_times_the_speed_of_bytes() {
         let mut sums = vec![0; codes.padded_len()];
         let fast = best(|| codes.scan(std::hint::black_box(&query), &mut sums));
         let rate = |seconds: f64| n as f64 / seconds / 1e6;
-        crate::laws::report(format_args!(
+        crate::tests::report(format_args!(
             "{n} rows, 32 groups, million rows/s: 8 bits {:.0}, 4 bits {:.0}, blocks {:.0}: {:.1} times 8 bits",
             rate(adc),
             rate(slow),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::CodeStore;
-use crate::laws::{check_laws, measure, report, speeds};
+use crate::tests::{check_laws, measure, report, speeds};
 use ann_testkit::portable::{mix128, spec256};
 
 fn train(bits: u32) -> impl Fn(MatrixView<'_, f32>, Metric, Par) -> Result<G4, TrainError> {

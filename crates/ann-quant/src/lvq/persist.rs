@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn quantizers_come_back_as_they_were() {
         for (bits, residual) in [(4, true), (8, false)] {
-            let rows = crate::laws::rows(33, Metric::Cosine);
+            let rows = crate::tests::rows(33, Metric::Cosine);
             let lvq = Lvq::train(rows.view(), Metric::Cosine, &LvqParams { bits, residual }, Par::Serial).unwrap();
             check_round_trip(&lvq, rows.row(2));
         }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_corrupt() {
-        let rows = crate::laws::rows(33, Metric::L2);
+        let rows = crate::tests::rows(33, Metric::L2);
         let lvq = Lvq::train(rows.view(), Metric::L2, &LvqParams::default(), Par::Serial).unwrap();
         let lies: [Lie; 5] = [
             ("bits", |lvq| lvq.params.bits = 5),

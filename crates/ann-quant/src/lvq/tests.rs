@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::CodeStore;
-use crate::laws::{check_laws, measure, report, speeds};
+use crate::tests::{check_laws, measure, report, speeds};
 use ann_core::Matrix;
 use ann_testkit::portable::{iso64, mix128, spec256};
 
@@ -15,7 +15,7 @@ fn laws_hold() {
     for (bits, residual) in [(4, false), (8, false), (4, true), (8, true)] {
         check_laws(train(bits, residual));
     }
-    let rows = crate::laws::rows(4, Metric::L2);
+    let rows = crate::tests::rows(4, Metric::L2);
     assert!(matches!(train(5, false)(rows.view(), Metric::L2, Par::Serial), Err(TrainError::Param { .. })));
 }
 
@@ -24,7 +24,7 @@ fn laws_hold() {
 fn distances_are_those_to_the_decoded_rows() {
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
         for (bits, residual, coarse, fine) in [(8, false, 1e-4, 1e-4), (4, true, 0.06, 1e-3), (8, true, 1e-3, 1e-4)] {
-            let rows = crate::laws::rows(33, metric);
+            let rows = crate::tests::rows(33, metric);
             let lvq = train(bits, residual)(rows.view(), metric, Par::Serial).unwrap();
             let store = CodeStore::from_rows(lvq, rows.view(), Par::Serial).unwrap();
             let (lvq, ids) = (store.quantizer(), (0..600).collect::<Vec<u32>>());
@@ -57,7 +57,7 @@ fn distances_are_those_to_the_decoded_rows() {
 #[test]
 fn decoded_rows_are_within_half_a_step() {
     for size in [1e-30, 1.0, 1e30] {
-        let mut rows = crate::laws::rows(65, Metric::L2).into_vec();
+        let mut rows = crate::tests::rows(65, Metric::L2).into_vec();
         rows.iter_mut().for_each(|x| *x *= size);
         let rows = Matrix::new(rows, 65).unwrap();
         let lvq = train(4, true)(rows.view(), Metric::InnerProduct, Par::Serial).unwrap();

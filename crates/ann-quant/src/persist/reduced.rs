@@ -39,7 +39,7 @@ mod tests {
     use ann_core::Par;
 
     fn reduced(metric: Metric) -> Reduced<Sq> {
-        let rows = crate::laws::rows(40, metric);
+        let rows = crate::tests::rows(40, metric);
         let train =
             |rows: ann_core::MatrixView<'_, f32>, metric| Sq::train(rows, metric, &SqParams::default(), Par::Serial);
         Reduced::train(rows.view(), metric, Keep::Columns(7), Par::Serial, train).unwrap()
@@ -77,7 +77,7 @@ mod tests {
     fn quantizers_come_back_as_they_were() {
         for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
             let reduced = reduced(metric);
-            check_round_trip(&reduced, crate::laws::rows(40, metric).row(2));
+            check_round_trip(&reduced, crate::tests::rows(40, metric).row(2));
             assert_eq!(reload::<_, Reduced<Sq>>(&reduced).unwrap().energy(), reduced.energy());
         }
     }

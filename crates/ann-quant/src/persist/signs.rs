@@ -107,7 +107,7 @@ mod tests {
     fn quantizers_come_back_as_they_were() {
         for metric in METRICS {
             for dim in [3, 64, 200] {
-                let rows = crate::laws::rows(dim, metric);
+                let rows = crate::tests::rows(dim, metric);
                 for rotation in [None, Some(u64::MAX)] {
                     for scaled in [true, false] {
                         let params = BinaryParams { rotation, scaled, ..BinaryParams::default() };
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_corrupt() {
-        let rows = crate::laws::rows(33, Metric::L2);
+        let rows = crate::tests::rows(33, Metric::L2);
         let binary = Binary::train(rows.view(), Metric::L2, &BinaryParams::default()).unwrap();
         let lies: [Lie<Forged<BinaryMeta, true>>; 9] = [
             ("planes", |f| f.meta.planes = 9),
@@ -213,7 +213,7 @@ mod tests {
                 Ok(Self(archive.meta()?, archive.part("inner")?))
             }
         }
-        let rows = crate::laws::rows(33, Metric::L2);
+        let rows = crate::tests::rows(33, Metric::L2);
         let binary = Binary::train(rows.view(), Metric::L2, &BinaryParams::default()).unwrap();
         let good = Truncated::new(binary, 40, false).unwrap();
         let lies: [Lie<Cut>; 3] =
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn numbers_in_codes_that_are_none_are_corrupt() {
         for metric in METRICS {
-            let rows = crate::laws::rows(33, metric);
+            let rows = crate::tests::rows(33, metric);
             let l2 = metric == Metric::L2;
             let own = SqParams { range: SqRange::PerVector, ..SqParams::default() };
             let sq = Sq::train(rows.view(), metric, &own, Par::Serial).unwrap();

@@ -1,7 +1,7 @@
 //! RaBitQ against the laws of codes, its own bounds, and the numbers of an independent implementation.
 
 use super::*;
-use crate::laws::{Measured, check_laws, measure, report, speeds};
+use crate::tests::{Measured, check_laws, measure, report, speeds};
 use crate::{CodeStore, Rotation};
 use ann_core::VectorStore;
 use ann_testkit::portable::{Portable, iso64, mix128, mrl256, spec256};
@@ -58,7 +58,7 @@ fn laws_hold() {
 
 #[test]
 fn parameters_out_of_range_are_refused() {
-    let rows = crate::laws::rows(4, Metric::L2);
+    let rows = crate::tests::rows(4, Metric::L2);
     let refused = |params| matches!(train(params)(rows.view(), Metric::L2, Par::Serial), Err(TrainError::Param { .. }));
     assert!(refused(params(0)) && refused(params(9)));
     assert!(refused(RabitqParams { epsilon0: f32::NAN, ..params(1) }));

@@ -131,7 +131,7 @@ mod tests {
     fn quantizers_come_back_as_they_were() {
         for dim in [3, 64, 200] {
             for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-                let rows = crate::laws::rows(dim, metric);
+                let rows = crate::tests::rows(dim, metric);
                 let g4 = G4::train(rows.view(), metric, &G4Params::default(), Par::Serial).unwrap();
                 check_round_trip(&g4, rows.row(2));
                 let params = RabitqParams { bits: 3, fast: true, staged: true, ..RabitqParams::default() };
@@ -155,7 +155,7 @@ mod tests {
             ("too many", |f| f.meta.dim = u64::MAX),
             ("centre", |f| f.centre[3] = f32::NAN),
         ];
-        let rows = crate::laws::rows(64, Metric::L2);
+        let rows = crate::tests::rows(64, Metric::L2);
         let rabitq = Rabitq::train(rows.view(), Metric::L2, &RabitqParams::default(), Par::Serial).unwrap();
         for (name, lie) in lies {
             let mut forged: Forged = reload(&rabitq).unwrap();

@@ -102,7 +102,7 @@ mod tests {
     fn it_comes_back_as_it_was() {
         for dim in [1, 40, 64, 200] {
             for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-                let rows = crate::laws::rows(dim, metric);
+                let rows = crate::tests::rows(dim, metric);
                 let params = SaqParams { bits: 1.5, seed: 3, rounds: 2 };
                 let saq = Saq::train(rows.view(), metric, &params, Par::Serial).unwrap();
                 check_round_trip(&saq, rows.row(2));
@@ -135,7 +135,7 @@ mod tests {
             ("not orthogonal", |f| f.components[1] += 0.1),
             ("no number", |f| f.components[777] = f32::NAN),
         ];
-        let rows = crate::laws::rows(200, Metric::L2);
+        let rows = crate::tests::rows(200, Metric::L2);
         let saq = Saq::train(rows.view(), Metric::L2, &SaqParams::default(), Par::Serial).unwrap();
         for (name, lie) in lies {
             let mut forged: Forged = reload(&saq).unwrap();

@@ -1,7 +1,7 @@
 //! SAQ against the laws of codes, and against codes of one grid at the same number of bytes.
 
 use super::*;
-use crate::laws::{Measured, check_laws, measure, report, speeds};
+use crate::tests::{Measured, check_laws, measure, report, speeds};
 use crate::{CodeStore, G4, G4Params, Rabitq, RabitqParams};
 use ann_core::{Matrix, VectorStore};
 use ann_testkit::portable::{Portable, iso64, mix128, mrl256, spec256};
@@ -48,7 +48,7 @@ fn laws_hold() {
 
 #[test]
 fn parameters_out_of_range_are_refused() {
-    let rows = crate::laws::rows(100, Metric::L2);
+    let rows = crate::tests::rows(100, Metric::L2);
     for bits in [0.0, -1.0, 0.2, 8.5, f32::NAN, f32::INFINITY] {
         let error = train(bits)(rows.view(), Metric::L2, Par::Serial).err();
         assert!(matches!(error, Some(TrainError::Value { name: "bits", .. })), "{bits}: {error:?}");
@@ -60,7 +60,7 @@ fn parameters_out_of_range_are_refused() {
 #[test]
 fn codes_take_no_more_bytes_than_their_bits() {
     for dim in [1, 64, 100, 200, 384] {
-        let rows = crate::laws::rows(dim, Metric::L2);
+        let rows = crate::tests::rows(dim, Metric::L2);
         for bits in [1.0, 1.5, 2.0, 3.3, 4.0, 8.0] {
             let saq = train(bits)(rows.view(), Metric::L2, Par::Serial).unwrap();
             let most = (f64::from(bits) * dim as f64 / 8.0).ceil() as usize + 8;
@@ -96,7 +96,7 @@ fn more_bits_decode_to_nearer_rows() {
 #[test]
 fn estimates_are_those_of_decoded_rows_under_every_metric() {
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-        let rows = crate::laws::rows(200, metric);
+        let rows = crate::tests::rows(200, metric);
         let saq = train(6.0)(rows.view(), metric, Par::Serial).unwrap();
         let store = CodeStore::from_rows(saq, rows.view(), Par::Serial).unwrap();
         let mut out = vec![0.0; rows.len()];

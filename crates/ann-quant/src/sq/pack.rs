@@ -32,8 +32,9 @@ pub(super) fn pack(numbers: impl ExactSizeIterator<Item = u8>, bits: usize, code
     let (halves, quarters) = (lower.len(), upper.len());
     for (i, number) in numbers.enumerate() {
         lower[i % halves] |= (number & 15) << (4 * (i / halves));
-        if quarters > 0 {
-            upper[i % quarters] |= (number >> 4) << (2 * (i / quarters));
+        // Numbers of 4 bits have no upper part.
+        if let Some(part) = i.checked_div(quarters) {
+            upper[i % quarters] |= (number >> 4) << (2 * part);
         }
     }
 }

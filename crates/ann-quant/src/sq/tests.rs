@@ -227,7 +227,7 @@ fn speeds_of_scalar_codes() {
             let train = |rows: ann_core::MatrixView<'_, f32>, metric, par| {
                 Sq::train(rows, metric, &params(bits, SqRange::PerDimension), par)
             };
-            crate::laws::speeds(&format!("SQ{bits}"), dim, train);
+            crate::tests::speeds(&format!("SQ{bits}"), dim, train);
         }
     }
 }
