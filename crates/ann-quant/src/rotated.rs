@@ -40,7 +40,7 @@ pub(crate) struct Rotated {
     grid: Grid,
 }
 
-/// A query of [`Rotated`] codes: rotated and rounded.
+/// A query of rotated codes: rotated and rounded.
 #[derive(Debug, Clone, Default)]
 pub struct RotatedQuery {
     rotated: Vec<f32>,
