@@ -18,17 +18,16 @@ mod persist;
 use crate::adjacency::NONE;
 use crate::frontier::{Frontier, Key};
 use crate::hnsw::{Hnsw, HnswScratch, HnswSearch};
+use crate::refine::measure;
 use crate::visited::Visited;
 use ann_core::simd::{Buffer, Rows};
 use ann_core::{
-    DistanceOracle, Filter, Index, MemoryUsage, Metric, Neighbor, NodeCodec, Par, ReadRow, SearchStats, VectorError,
-    VectorStore, lanes_for,
+    Filter, Index, MemoryUsage, Metric, Neighbor, NodeCodec, Par, ReadRow, SearchStats, VectorError, VectorStore,
+    lanes_for,
 };
 
 /// Most leaders: rows that are estimated to find where a walk begins.
 const LEADERS: usize = 1024;
-/// How many of the nearest leaders a walk begins from.
-const SEEDS: usize = 1;
 /// Cache lines asked for at a time: between the steps of a hop, so that asking never waits for room.
 const FEW: usize = 4;
 /// Lanes scored by one call.
@@ -166,16 +165,18 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         Rows::new(&self.pieces, self.layout.len, self.layout.stride)
     }
 
-    /// Walks from the leaders until everything in the frontier is expanded.
+    /// Walks from the nearest leader until everything in the frontier is expanded.
     fn walk(&self, ef: usize, keep: usize, walk: &mut BlockWalk<C::Query>) {
         let BlockWalk { visited, frontier, query, expanded, stats } = walk;
         let (layout, pieces) = (self.layout, self.rows());
         visited.reset(self.graph.len());
         frontier.reset(ef);
-        expanded.clear();
-        expanded.reserve(keep + 1);
+        expanded.reset(keep);
+        if let Some(leader) = self.nearest_leader(query) {
+            visited.insert(leader.id);
+            frontier.insert(Key::new(leader.id, leader.distance));
+        }
         let mut estimates = [0.0; MOST_LANES];
-        self.seed(query, visited, frontier, &mut estimates);
         let mut next = frontier.pop();
         let mut coming = Coming { node: next, line: 0 };
         coming.ask(pieces, usize::MAX);
@@ -187,17 +188,15 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
             let piece = pieces.row(node as usize);
             let distance = self.codec.own(query, &piece[layout.own..]);
             coming.ask(pieces, FEW);
-            keep_nearest(expanded, keep, Key::new(node, distance));
+            expanded.insert(Key::new(node, distance));
             let (codes, ids) = (&piece[..layout.ids], &piece[layout.ids..layout.own]);
             let ids: &[u32] = bytemuck::cast_slice(ids);
             let out = &mut estimates[..layout.lanes];
-            let mut near = self.codec.score(query, distance, codes, frontier.bound(), out);
+            let near = self.codec.score(query, distance, codes, frontier.bound(), out);
             coming.ask(pieces, FEW);
             stats.hops += 1;
             stats.evaluations += layout.lanes as u64;
-            while near != 0 {
-                let lane = near.trailing_zeros() as usize;
-                near &= near - 1;
+            for lane in lanes_of(near) {
                 let (id, estimate) = (ids[lane], out[lane]);
                 if id != NONE && estimate <= frontier.bound() && visited.insert(id) {
                     frontier.insert(Key::new(id, estimate));
@@ -212,33 +211,35 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         }
     }
 
-    /// Puts the nearest leaders into the frontier.
-    fn seed(&self, query: &C::Query, visited: &mut Visited, frontier: &mut Frontier, estimates: &mut [f32]) {
+    /// Where a walk begins, by its estimate. `None` if there is no row, or no estimate is a number.
+    fn nearest_leader(&self, query: &C::Query) -> Option<Neighbor> {
         let origin = self.codec.origin(query);
-        let mut best = [Neighbor::new(NONE, f32::INFINITY); SEEDS];
-        let mut start = 0;
+        let (mut nearest, mut start, mut estimates) = (Neighbor::new(NONE, f32::INFINITY), 0, [0.0; MOST_LANES]);
         for block in self.leaders.chunks(MOST_LANES) {
             let lanes = lanes_for(block.len());
             let codes = &self.leader_codes[start..start + self.codec.codes_len(lanes)];
             start += codes.len();
-            let bound = best[SEEDS - 1].distance;
-            let mut near = self.codec.score(query, origin, codes, bound, &mut estimates[..lanes]);
-            while near != 0 {
-                let lane = near.trailing_zeros() as usize;
-                near &= near - 1;
+            let near = self.codec.score(query, origin, codes, nearest.distance, &mut estimates[..lanes]);
+            for lane in lanes_of(near) {
                 if let Some(&id) = block.get(lane)
-                    && estimates[lane] < best[SEEDS - 1].distance
+                    && estimates[lane] < nearest.distance
                 {
-                    best[SEEDS - 1] = Neighbor::new(id, estimates[lane]);
-                    best.sort_unstable();
+                    nearest = Neighbor::new(id, estimates[lane]);
                 }
             }
         }
-        for seed in best.iter().filter(|seed| seed.id != NONE) {
-            visited.insert(seed.id);
-            frontier.insert(Key::new(seed.id, seed.distance));
-        }
+        (nearest.id != NONE).then_some(nearest)
     }
+}
+
+/// The lanes whose bits are set, ascending.
+#[inline(always)]
+fn lanes_of(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        lane
+    })
 }
 
 /// A node whose piece is under way from memory, and how many of its cache lines have been asked for.
@@ -259,18 +260,6 @@ impl Coming {
     }
 }
 
-/// Adds a neighbour to the nearest `keep`, sorted.
-fn keep_nearest(nearest: &mut Vec<Key>, keep: usize, one: Key) {
-    if nearest.len() == keep {
-        if nearest.last().is_some_and(|last| one >= *last) {
-            return;
-        }
-        nearest.pop();
-    }
-    let at = nearest.partition_point(|other| *other < one);
-    nearest.insert(at, one);
-}
-
 /// Memory of a walk over blocks.
 #[derive(Debug, Default)]
 struct BlockWalk<Q> {
@@ -278,7 +267,7 @@ struct BlockWalk<Q> {
     frontier: Frontier,
     query: Q,
     /// The nearest of the nodes that were expanded, by their own rows.
-    expanded: Vec<Key>,
+    expanded: Frontier,
     stats: SearchStats,
 }
 
@@ -346,12 +335,8 @@ impl<S: ReadRow, C: NodeCodec> Index for BlockHnsw<S, C> {
             self.codec.prepare(query, &mut walk.query);
             self.walk(params.ef, k.saturating_add(params.refine).min(self.len()), walk);
             let oracle = self.graph.store().oracle(query, oracle);
-            ids.clear();
-            ids.extend(walk.expanded.iter().map(|key| key.node()));
-            distances.resize(ids.len(), 0.0);
-            oracle.exact(ids, distances);
-            walk.stats.refined += ids.len() as u64;
-            out.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
+            measure(&oracle, walk.expanded.neighbors(), ids, distances, out);
+            walk.stats.refined += out.len() as u64;
             out.sort_unstable();
             out.truncate(k);
         }

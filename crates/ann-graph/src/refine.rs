@@ -39,10 +39,10 @@ impl Walk {
         self.estimated.extend(self.frontier.neighbors());
         let (first, rest) = self.estimated.split_at(k.min(self.estimated.len()));
         let last = self.estimated.last().map_or(f32::INFINITY, |n| oracle.floor(n.distance));
-        measure(oracle, first, &mut self.nodes, &mut self.distances, out);
+        measure(oracle, first.iter().copied(), &mut self.nodes, &mut self.distances, out);
         let farthest = out.iter().max().map_or(f32::INFINITY, |n| n.distance);
         let near = rest.partition_point(|n| oracle.floor(n.distance) <= farthest);
-        measure(oracle, &rest[..near], &mut self.nodes, &mut self.distances, out);
+        measure(oracle, rest[..near].iter().copied(), &mut self.nodes, &mut self.distances, out);
         self.stats.refined += out.len() as u64;
         out.sort_unstable();
         out.truncate(k);
@@ -51,15 +51,15 @@ impl Walk {
 }
 
 /// Adds `estimated` with exact distances to `out`.
-fn measure(
+pub(crate) fn measure(
     oracle: &impl DistanceOracle,
-    estimated: &[Neighbor],
+    estimated: impl Iterator<Item = Neighbor>,
     ids: &mut Vec<u32>,
     distances: &mut Vec<f32>,
     out: &mut Vec<Neighbor>,
 ) {
     ids.clear();
-    ids.extend(estimated.iter().map(|n| n.id));
+    ids.extend(estimated.map(|n| n.id));
     distances.resize(ids.len(), 0.0);
     oracle.exact(ids, distances);
     out.extend(ids.iter().zip(distances).map(|(&id, &mut distance)| Neighbor::new(id, distance)));
