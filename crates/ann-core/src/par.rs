@@ -4,7 +4,7 @@
 //! so no result can depend on how many threads there were.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// On which threads a build, a training or a batch search runs. One query is never split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,21 +30,14 @@ impl Par {
         F: Fn(&mut S, Range<usize>) -> R + Sync,
     {
         let chunk = chunk.max(1);
-        let ranges = (0..len.div_ceil(chunk)).map(|c| c * chunk..((c + 1) * chunk).min(len));
-        let run = |range: Range<usize>| {
+        let results: Vec<Mutex<Option<R>>> = (0..len.div_ceil(chunk)).map(|_| Mutex::new(None)).collect();
+        self.each(results.len(), &|c| {
             let mut scratch = pool.take();
-            let result = f(&mut scratch, range);
+            let result = f(&mut scratch, c * chunk..((c + 1) * chunk).min(len));
             pool.give(scratch);
-            result
-        };
-        match self {
-            #[cfg(feature = "rayon")]
-            Self::Ambient if len > chunk => {
-                use rayon::prelude::*;
-                ranges.collect::<Vec<_>>().into_par_iter().map(run).collect()
-            }
-            _ => ranges.map(run).collect(),
-        }
+            *held(&results[c]) = Some(result);
+        });
+        results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 
     /// `f(scratch, index of the first element, elements)` for the chunks of a slice.
@@ -55,18 +48,23 @@ impl Par {
         F: Fn(&mut S, usize, &mut [T]) + Sync,
     {
         let chunk = chunk.max(1);
-        let run = |(c, part): (usize, &mut [T])| {
+        let parts: Vec<Mutex<&mut [T]>> = data.chunks_mut(chunk).map(Mutex::new).collect();
+        self.each(parts.len(), &|c| {
             let mut scratch = pool.take();
-            f(&mut scratch, c * chunk, part);
+            f(&mut scratch, c * chunk, &mut held(&parts[c]));
             pool.give(scratch);
-        };
+        });
+    }
+
+    /// `job(i)` for `0..jobs`. Not generic, so that the machinery of threads is compiled once and not for every caller.
+    fn each(self, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
         match self {
             #[cfg(feature = "rayon")]
-            Self::Ambient if data.len() > chunk => {
+            Self::Ambient if jobs > 1 => {
                 use rayon::prelude::*;
-                data.par_chunks_mut(chunk).enumerate().for_each(run);
+                (0..jobs).into_par_iter().for_each(job);
             }
-            _ => data.chunks_mut(chunk).enumerate().for_each(run),
+            _ => (0..jobs).for_each(job),
         }
     }
 
@@ -85,19 +83,32 @@ impl Par {
     /// Runs `f` with the pool that this value asks for; inside, [`Par::Threads`] has become [`Par::Ambient`] or
     /// [`Par::Serial`]. Builders call it once at their door, so that a pool is made once.
     pub fn install<R: Send>(self, f: impl FnOnce(Self) -> R + Send) -> R {
-        match self {
-            #[cfg(feature = "rayon")]
-            Self::Threads(threads) if threads > 1 => {
-                match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-                    Ok(pool) => pool.install(|| f(Self::Ambient)),
-                    // The system refuses threads: slower, but the same result.
-                    Err(_) => f(Self::Serial),
-                }
-            }
-            Self::Threads(_) => f(Self::Serial),
-            par => f(par),
+        let Self::Threads(threads) = self else { return f(self) };
+        let (mut f, mut result) = (Some(f), None);
+        on_pool(threads, &mut |par| result = f.take().map(|f| f(par)));
+        match result {
+            Some(result) => result,
+            None => unreachable!("a pool runs what it is given"),
         }
     }
+}
+
+/// `f` on a pool of its own, or on the calling thread where that is as good. Not generic: see [`Par::each`].
+#[cfg_attr(not(feature = "rayon"), expect(unused_variables))]
+fn on_pool(threads: usize, f: &mut (dyn FnMut(Par) + Send)) {
+    #[cfg(feature = "rayon")]
+    if threads > 1
+        // If the system refuses threads: slower, but the same result.
+        && let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build()
+    {
+        return pool.install(|| f(Par::Ambient));
+    }
+    f(Par::Serial);
+}
+
+/// What a mutex holds, whatever happened to who held it before.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Scratch objects that outlive one call: taken by a thread for a chunk of work, given back afterwards.
@@ -113,12 +124,12 @@ impl<S> Default for ScratchPool<S> {
 impl<S: Default> ScratchPool<S> {
     /// An idle scratch, or a new one.
     pub fn take(&self) -> S {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        held(&self.0).pop().unwrap_or_default()
     }
 
     /// Keeps a scratch for the next taker.
     pub fn give(&self, scratch: S) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        held(&self.0).push(scratch);
     }
 }
 
