@@ -122,12 +122,7 @@ impl<T: Scalar> FlatStore<T> {
     /// [`FlatError::Row`] for the first row that is not finite, is zero under cosine, or has a value that `T` cannot
     /// hold exactly (see [`crate::narrowest`]).
     pub fn from_rows(rows: MatrixView<'_, f32>, metric: Metric) -> Result<Self, FlatError> {
-        let mut store = Self::new(rows.dim(), metric)?;
-        store.reserve(rows.len());
-        for (row, vector) in rows.rows().enumerate() {
-            store.push(vector).map_err(|source| RowError { row, source })?;
-        }
-        Ok(store)
+        Self::new(rows.dim(), metric)?.with_rows(rows)
     }
 
     /// As [`Self::from_rows`], but values are rounded to the nearest that `T` holds, of these rows and of all that are
@@ -146,12 +141,15 @@ impl<T: Scalar> FlatStore<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn rounded(rows: MatrixView<'_, f32>, metric: Metric) -> Result<Self, FlatError> {
-        let mut store = Self::new(rows.dim(), metric)?.rounding();
-        store.reserve(rows.len());
+        Self::new(rows.dim(), metric)?.rounding().with_rows(rows)
+    }
+
+    fn with_rows(mut self, rows: MatrixView<'_, f32>) -> Result<Self, FlatError> {
+        self.reserve(rows.len());
         for (row, vector) in rows.rows().enumerate() {
-            store.push(vector).map_err(|source| RowError { row, source })?;
+            self.push(vector).map_err(|source| RowError { row, source })?;
         }
-        Ok(store)
+        Ok(self)
     }
 
     /// The same store, rounding the values of rows to come.

@@ -41,9 +41,15 @@ pub(super) fn linked<S: VectorStore<Vector = [f32]>>(
     element: ElementKind,
     store: S,
 ) -> Result<Hnsw<S>, Error> {
-    let Some(codes) = bytes(vectors, options, element) else { return Ok(builder.build(store)?) };
-    let (expected, found) = (codes.len(), store.len());
-    let graph = builder.build(codes)?;
+    match bytes(vectors, options, element) {
+        Some(codes) => married(builder.build(codes)?, store),
+        None => Ok(builder.build(store)?),
+    }
+}
+
+/// The links of `graph` over `store`, which keeps the same rows.
+pub(super) fn married<S: VectorStore>(graph: Hnsw<impl VectorStore>, store: S) -> Result<Hnsw<S>, Error> {
+    let (expected, found) = (graph.store().len(), store.len());
     Ok(graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?)
 }
 
@@ -63,14 +69,6 @@ pub(super) fn bytes(
         ElementKind::U8 | ElementKind::I8 => None,
         _ => codes::bytes(vectors, options.metric),
     }
-}
-
-/// The links of `graph` over `store`, which keeps the same rows.
-#[cfg(feature = "quant")]
-pub(super) fn marry<S: RowStore>(graph: Hnsw<impl VectorStore>, store: S) -> Result<Box<dyn AnyIndex>, Error> {
-    let (expected, found) = (graph.store().len(), store.len());
-    let index = graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;
-    Ok(Box::new(Erased::new(index)))
 }
 
 impl<S: RowStore> Dense for Hnsw<S> {

@@ -40,7 +40,7 @@ fn encode(code: Code, vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) 
 mod graphs {
     use super::*;
     use crate::factory::build::Element;
-    use crate::factory::graph::{builder, bytes, marry};
+    use crate::factory::graph::{builder, bytes, married};
     use ann_core::FlatStore;
     use half::{bf16, f16};
 
@@ -85,10 +85,11 @@ mod graphs {
 
         fn over<S: RowStore>(&self, store: S) -> Result<Box<dyn AnyIndex>, Error> {
             let builder = builder(self.m, self.m0, self.options);
-            match bytes(self.vectors, self.options, T::KIND) {
-                Some(codes) => marry(builder.build(codes)?, store),
-                None => marry(builder.build(FlatStore::<T>::from_rows(self.vectors, self.options.metric)?)?, store),
-            }
+            let index = match bytes(self.vectors, self.options, T::KIND) {
+                Some(codes) => married(builder.build(codes)?, store)?,
+                None => married(builder.build(FlatStore::<T>::from_rows(self.vectors, self.options.metric)?)?, store)?,
+            };
+            Ok(Box::new(Erased::new(index)))
         }
     }
 }
