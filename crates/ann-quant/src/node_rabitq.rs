@@ -257,6 +257,7 @@ impl NodeCodec for NodeRabitq {
             || self.encode_in(owner, neighbors, lanes, codes),
         );
     }
+
     fn encode_own(&self, owner: &[f32], own: &mut [u8]) {
         let (codes, factors) = own.split_at_mut(owner.len());
         let largest = owner.iter().fold(0f32, |most, x| most.max(x.abs()));
@@ -387,32 +388,28 @@ fn whole(values: &[f32], scale: f32) -> impl Iterator<Item = i32> + '_ {
 }
 
 /// The sums of every subset of four whole numbers in a row, each less the least of its table, into `out`. Gives the sum of
-/// what was subtracted.
+/// what was subtracted. The sizes of four numbers must not sum to more than 255.
 #[inline(always)]
 fn tables(values: &[i32], out: &mut [u8]) -> i32 {
-    const SUBSETS: [[u8; 16]; 4] = subsets();
+    /// All ones in the bytes of the subsets that a number is in: bit `i` of the subset's own number.
+    const MEMBERS: [[u64; 2]; 4] =
+        [[0xff00_ff00_ff00_ff00; 2], [0xffff_0000_ffff_0000; 2], [0xffff_ffff_0000_0000; 2], [0, u64::MAX]];
     let mut least = 0;
     for (four, table) in values.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<16>().0) {
-        let low: i32 = four.iter().map(|&x| x.min(0)).sum();
-        least += low;
-        // Bytes wrap around on the way, never at the end.
-        *table = [low.wrapping_neg() as u8; 16];
-        for (&x, subset) in four.iter().zip(&SUBSETS) {
-            table.iter_mut().zip(subset).for_each(|(entry, member)| *entry = entry.wrapping_add(x as u8 & member));
+        least += four.iter().map(|&x| x.min(0)).sum::<i32>();
+        // Less the least, a positive number counts in its subsets and a negative one in the others: bytes only grow, so that
+        // eight of them are one number in which nothing carries.
+        let mut halves = [0u64; 2];
+        for (&x, members) in four.iter().zip(&MEMBERS) {
+            let size = u64::from(x.unsigned_abs()) * 0x0101_0101_0101_0101;
+            let negative = i64::from(x >> 31) as u64;
+            halves.iter_mut().zip(members).for_each(|(half, member)| *half += size & (member ^ negative));
         }
+        let (low, high) = table.split_at_mut(8);
+        low.copy_from_slice(&halves[0].to_le_bytes());
+        high.copy_from_slice(&halves[1].to_le_bytes());
     }
     least
-}
-
-/// All ones where a number is in a subset: bit `i` of the subset's own number.
-const fn subsets() -> [[u8; 16]; 4] {
-    let mut subsets = [[0; 16]; 4];
-    let mut at = 0;
-    while at < 64 {
-        subsets[at / 16][at % 16] = if (at % 16) >> (at / 16) & 1 == 1 { u8::MAX } else { 0 };
-        at += 1;
-    }
-    subsets
 }
 
 #[cfg(feature = "persist")]

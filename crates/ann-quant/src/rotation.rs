@@ -238,7 +238,9 @@ fn butterfly(low: &mut [f32], high: &mut [f32]) {
 /// touched half as often.
 #[inline(always)]
 fn transform(x: &mut [f32]) {
-    tiles(x).iter_mut().for_each(transform_16);
+    for tile in tiles(x) {
+        transform_16(tile);
+    }
     let mut step = 16;
     while 4 * step <= x.len() {
         for block in x.chunks_exact_mut(4 * step) {

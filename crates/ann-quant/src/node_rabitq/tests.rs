@@ -106,3 +106,18 @@ fn what_cannot_be_trained_is_said() {
     let error = NodeRabitq::train(empty.view(), Metric::L2, &NodeRabitqParams::default()).unwrap_err();
     assert_eq!(error.to_string(), "0 rows to train on, at least 1 are needed");
 }
+
+#[test]
+fn tables_hold_the_sums_of_all_subsets() {
+    let values = [0, 0, 0, 0, 1, -2, 3, -4, -255, 0, 0, 0, 0, 0, 0, 255, 64, -64, -63, 64, -1, -1, -252, -1];
+    let mut out = [0; 4 * 24];
+    let least = tables(&values, &mut out);
+    assert_eq!(least, values.iter().filter(|x| **x < 0).sum::<i32>());
+    for (four, table) in values.chunks(4).zip(out.chunks(16)) {
+        let low: i32 = four.iter().map(|&x| x.min(0)).sum();
+        for (subset, &entry) in table.iter().enumerate() {
+            let sum: i32 = (0..4).filter(|i| subset >> i & 1 == 1).map(|i| four[i]).sum();
+            assert_eq!(i32::from(entry), sum - low, "{four:?} {subset:04b}");
+        }
+    }
+}
