@@ -97,7 +97,8 @@ pub enum BlockError {
 
 impl Layout {
     fn checked<S: ReadRow>(graph: &Hnsw<S>, codec: &impl NodeCodec) -> Result<Self, BlockError> {
-        let (dim, metric, max_degree) = (graph.store().dim(), graph.store().metric(), graph.base().max_degree());
+        let (dim, metric, max_degree) =
+            (graph.store().dim(), graph.store().metric(), graph.hierarchy().base().max_degree());
         let (codec_dim, codec_metric) = (codec.dim(), codec.metric());
         if (codec_dim, codec_metric) != (dim, metric) {
             return Err(BlockError::Codec { codec_dim, codec_metric, dim, metric });
@@ -142,7 +143,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         C: Clone,
     {
         Some(BlockHnsw {
-            graph: self.graph.with_store(store)?,
+            graph: Hnsw::from_parts(self.graph.hierarchy().clone(), store)?,
             codec: self.codec.clone(),
             layout: self.layout,
             pieces: self.pieces.clone(),

@@ -17,5 +17,5 @@ mod visited;
 
 pub use adjacency::FlatGraph;
 pub use blocks::{BlockError, BlockHnsw, BlockScratch, BlockSearch};
-pub use hnsw::{BuildError, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError};
+pub use hnsw::{BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError};
 pub use select::OcclusionRule;

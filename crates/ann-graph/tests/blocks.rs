@@ -284,7 +284,7 @@ mod files {
         }
         // Codes may say anything: results may be poor, never wrong in number or distance.
         let mut forged: Forged = reload(&index).unwrap();
-        let links = index.graph().base().as_slots();
+        let links = index.graph().hierarchy().base().as_slots();
         let stride = forged.pieces.len() / 600;
         for (node, piece) in forged.pieces.chunks_exact_mut(stride).enumerate() {
             let at = piece.windows(4).position(|w| w == links[node * 32].to_le_bytes()).unwrap();

@@ -7,9 +7,12 @@ use crate::factory::Codes;
 use crate::factory::Refine;
 use crate::factory::Structure;
 use ann_core::{
-    Batch, ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par,
-    PushVector, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError, VectorStore,
+    Batch, ElementKind, Filter, FlatError, FlatStore, Index, Matrix, MatrixView, MemoryUsage, Metric, Monitor,
+    Neighbor, Par, PushVector, ReadRow, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError,
+    VectorStore,
 };
+#[cfg(feature = "graph")]
+use ann_graph::Hierarchy;
 
 /// How hard to look. Every index reads what it knows and ignores the rest; `None` is the index's own default.
 ///
@@ -98,6 +101,13 @@ pub trait AnyIndex: Send + Sync {
     /// [`Error::Store`] if `ANN_ARCH` asks for what is not there.
     fn widened(&self) -> Result<Option<Box<dyn AnyIndex>>, Error>;
 
+    /// The rows as they are kept: normalised under cosine in part, never rounded. `None` where only codes of them are.
+    fn vectors(&self) -> Option<Matrix<f32>>;
+
+    /// The links of a graph.
+    #[cfg(feature = "graph")]
+    fn hierarchy(&self) -> Option<&Hierarchy>;
+
     /// Adds itself to a file as the part `index`.
     ///
     /// # Errors
@@ -132,6 +142,10 @@ pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 's
     fn dim(&self) -> usize;
     /// The same rows where any value fits; `None` where rows are to be as they are.
     fn widened(&self) -> Result<Option<Self::Wide>, FlatError>;
+    /// The rows, unless they are not kept without loss.
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        None
+    }
     /// How rows are walked on, where not by themselves.
     #[cfg(feature = "graph")]
     fn codes(&self) -> Option<Codes> {
@@ -174,6 +188,10 @@ where
         if self.rounds() { Ok(None) } else { self.widened().map(Some) }
     }
 
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        if self.rounds() { None } else { read_all(self) }
+    }
+
     #[cfg(all(feature = "graph", feature = "quant"))]
     fn refine(&self) -> Refine {
         match T::KIND {
@@ -200,6 +218,19 @@ impl RowStore for SplitStore {
     fn widened(&self) -> Result<Option<FlatStore<f32>>, FlatError> {
         self.joined().map(Some)
     }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        read_all(self)
+    }
+}
+
+fn read_all(rows: &impl ReadRow) -> Option<Matrix<f32>> {
+    let (mut values, mut row) = (Vec::with_capacity(rows.len() * rows.dim()), Vec::new());
+    for id in 0..rows.len() as u32 {
+        rows.read(id, &mut row);
+        values.extend_from_slice(&row);
+    }
+    Matrix::new(values, rows.dim()).ok()
 }
 
 /// What an index adds to [`Index`] to be built, grown and saved without its type.
@@ -223,6 +254,10 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
     /// The same structure over wider rows; `None` if it cannot be.
     fn with_store(&self, store: <Self::Store as RowStore>::Wide) -> Option<Self::Wide>;
+    #[cfg(feature = "graph")]
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        None
+    }
     #[cfg(feature = "io")]
     fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError>;
 }
@@ -319,6 +354,15 @@ impl<I: Dense> AnyIndex for Erased<I> {
         let (expected, found) = (self.len(), store.len());
         let wide = self.index.with_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?;
         Ok(Some(Box::new(Erased::new(wide))))
+    }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        self.index.store().vectors()
+    }
+
+    #[cfg(feature = "graph")]
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        self.index.hierarchy()
     }
 
     #[cfg(feature = "io")]

@@ -55,6 +55,16 @@ pub enum Error {
         /// Metric of the options.
         options: ann_core::Metric,
     },
+    /// An index cannot become another over the same rows.
+    #[error("`{from}` cannot become `{to}`: {why}")]
+    Convert {
+        /// What there is.
+        from: crate::factory::Spec,
+        /// What was asked for.
+        to: crate::factory::Spec,
+        /// What stands in the way.
+        why: &'static str,
+    },
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

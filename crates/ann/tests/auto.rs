@@ -149,3 +149,64 @@ fn a_damaged_file_of_blocks_is_an_error() {
         assert!(ann::open(&path).is_err(), "cut at {at}");
     }
 }
+
+fn convert(index: &Index, to: &str) -> Result<Index, Error> {
+    index.convert(&to.parse().unwrap(), Par::Ambient)
+}
+
+#[test]
+fn profiles_become_each_other() {
+    let rows = rows(4_500, 24, 8);
+    let labels: Vec<u64> = (0..4_500).map(|i| 3 * i + 1).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |index: &Index| {
+        let path = folder.path().join("index.ann");
+        index.save(&path).unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let options = BuildOptions { metric, labels: Some(&labels), ef_construction: 80, ..BuildOptions::default() };
+        let speed = "HNSW16,Block2".parse::<Spec>().unwrap().build(&rows, &options).unwrap();
+        let balanced = convert(&speed, "Auto,Balanced").unwrap();
+        assert_eq!(balanced.spec().to_string(), "HNSW16,SQ8,Refine(Flat)");
+        assert!(balanced.report().is_some_and(|report| report.contains("8 bits")));
+        let compact = convert(&balanced, "Auto,Compact").unwrap();
+        assert_eq!(compact.spec().to_string(), "HNSW16,SQ8");
+        let plain = convert(&speed, "HNSW16").unwrap();
+        for index in [&balanced, &compact, &plain] {
+            assert_eq!((index.metric(), index.len(), index.dim()), (metric, 4_500, 24));
+            for query in rows.view().rows().step_by(301) {
+                let exact = speed.search_with(query, 10, &SearchParams::effort(200)).unwrap();
+                let found = index.search_with(query, 10, &SearchParams::effort(200)).unwrap();
+                let same = found.iter().filter(|hit| exact.iter().any(|e| e.label == hit.label)).count();
+                assert!(same >= 8, "{metric} {}: {same} of 10", index.spec());
+            }
+        }
+        // Rows of norm 1 lose the last bit when they are normalised again.
+        if metric != Metric::Cosine {
+            assert!(file(&convert(&balanced, "HNSW16,Block2").unwrap()) == file(&speed), "{metric}");
+        }
+        let auto = convert(&balanced, "Auto").unwrap();
+        assert!(matches!(auto.spec().structure, Structure::Blocks { m: 16, m0: None, .. }), "{}", auto.spec());
+    }
+}
+
+#[test]
+fn what_cannot_become_something_else_says_why() {
+    let few = rows(300, 6, 9);
+    let plain = build("HNSW16", &few, Metric::L2, Par::Ambient);
+    let compact = build("HNSW16,SQ8", &few, Metric::L2, Par::Ambient);
+    let rounded = build("HNSW16,SQ8,Refine(f16)", &few, Metric::L2, Par::Ambient);
+    for (from, to, why) in [
+        (&plain, "HNSW8", "links are others"),
+        (&plain, "Flat", "links are others"),
+        (&plain, "HNSW16@ip", "one metric"),
+        (&compact, "HNSW16", "rows were not kept"),
+        (&rounded, "HNSW16", "rows were not kept"),
+        (&build("Flat", &few, Metric::L2, Par::Ambient), "HNSW16", "no links"),
+    ] {
+        let error = convert(from, to).unwrap_err();
+        assert!(matches!(error, Error::Convert { .. }) && error.to_string().contains(why), "{to}: {error}");
+    }
+    assert_eq!(convert(&plain, "HNSW16").unwrap().search(few.row(3), 1).unwrap()[0].label, 3);
+}

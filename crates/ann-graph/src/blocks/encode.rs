@@ -25,7 +25,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
             par.for_each_chunk_mut(pieces.as_mut_slice(), CHUNK * layout.stride, &pool, |(), start, pieces| {
                 for (i, piece) in pieces.chunks_exact_mut(layout.stride).enumerate() {
                     let node = (start / layout.stride + i) as u32;
-                    let neighbors: Vec<u32> = graph.base().neighbors(node).collect();
+                    let neighbors: Vec<u32> = graph.hierarchy().base().neighbors(node).collect();
                     let near: Vec<&[f32]> = neighbors.iter().map(|&id| rows.row(id as usize)).collect();
                     write(codec, layout, rows.row(node as usize), &neighbors, &near, piece);
                 }
@@ -52,7 +52,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
                     if !stale[node] {
                         continue;
                     }
-                    let neighbors: Vec<u32> = graph.base().neighbors(node as u32).collect();
+                    let neighbors: Vec<u32> = graph.hierarchy().base().neighbors(node as u32).collect();
                     rows.resize((neighbors.len() + 1) * width, 0.0);
                     let read = std::iter::once(node as u32).chain(neighbors.iter().copied());
                     for (id, out) in read.zip(rows.chunks_exact_mut(width)) {
@@ -71,11 +71,11 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
     /// Chooses the rows where walks begin: those of the lowest upper layer that has few enough, else the entry. A random
     /// sample, as layers are.
     fn lead(&mut self) {
-        let (graph, codec) = (&self.graph, &self.codec);
-        let layer = (1..graph.layers()).find(|&layer| graph.layer_len(layer) <= LEADERS);
+        let (graph, codec, hierarchy) = (&self.graph, &self.codec, self.graph.hierarchy());
+        let layer = (1..hierarchy.layers()).find(|&layer| hierarchy.layer_len(layer) <= LEADERS);
         self.leaders = match layer {
-            Some(layer) => graph.links(layer).map(|(row, _)| row).collect(),
-            None => graph.entry().into_iter().collect(),
+            Some(layer) => hierarchy.links(layer).map(|(row, _)| row).collect(),
+            None => hierarchy.entry().into_iter().collect(),
         };
         let origin = vec![0.0; codec.transformed_len()];
         let mut row = Vec::new();
@@ -97,7 +97,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
     pub(super) fn is_current(&self, node: u32) -> bool {
         let piece = &self.pieces[node as usize * self.layout.stride..];
         let ids: &[u32] = bytemuck::cast_slice(&piece[self.layout.ids..self.layout.own]);
-        let slots = self.graph.base().slots(node);
+        let slots = self.graph.hierarchy().base().slots(node);
         ids[..slots.len()] == *slots && ids[slots.len()..].iter().all(|&id| id == NONE)
     }
 }

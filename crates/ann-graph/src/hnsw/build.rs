@@ -5,9 +5,9 @@
 //! overflows chooses anew, in parallel again. Nothing is locked and nothing depends on threads. (ParlayANN: Manohar et
 //! al., PPoPP 2024.) A single insertion is a round of one.
 
+use super::hierarchy::Layer;
 use super::parents::most_pinned;
-use super::{BuildError, Hnsw, Layer};
-use crate::FlatGraph;
+use super::{BuildError, Hierarchy, Hnsw};
 use crate::adjacency::NONE;
 use crate::frontier::Key;
 use crate::search::Walk;
@@ -60,11 +60,10 @@ impl<S: PushVector> Hnsw<S> {
                 return Err(RowError { row, source }.into());
             }
         }
-        let links = || (self.base.clone(), self.parents.clone(), self.root, self.upper.clone());
-        let before = monitor.can_cancel().then(links);
+        let before = monitor.can_cancel().then(|| self.hierarchy.clone());
         if let Err(cancelled) = par.install(|par| self.link_new_rows(par, monitor)) {
-            if let Some(links) = before {
-                (self.base, self.parents, self.root, self.upper) = links;
+            if let Some(before) = before {
+                self.hierarchy = before;
             }
             self.store.truncate(first);
             return Err(cancelled.into());
@@ -117,26 +116,26 @@ type Plan = Vec<Vec<Neighbor>>;
 impl<S: VectorStore> Hnsw<S> {
     /// Links the rows that the store has and the graph has not.
     pub(super) fn link_new_rows(&mut self, par: Par, monitor: Monitor<'_>) -> Result<(), Cancelled> {
-        let (first, len) = (self.base.len(), self.store.len());
+        let (first, len) = (self.hierarchy.base.len(), self.store.len());
         let mut order: Vec<u32> = (first as u32..len as u32).collect();
-        order.sort_unstable_by_key(|&row| (split_mix(self.params.seed ^ ORDER_STREAM, u64::from(row)), row));
-        self.base.add_nodes(len - first);
-        self.parents.resize(len, NONE);
+        order.sort_unstable_by_key(|&row| (split_mix(self.hierarchy.params.seed ^ ORDER_STREAM, u64::from(row)), row));
+        self.hierarchy.base.add_nodes(len - first);
+        self.hierarchy.parents.resize(len, NONE);
         if first == 0
             && let Some(&row) = order.first()
         {
-            self.root = row;
-            self.parents.as_mut_slice()[row as usize] = row;
-            self.raise(row, 0, row);
+            self.hierarchy.root = row;
+            self.hierarchy.parents.as_mut_slice()[row as usize] = row;
+            self.hierarchy.raise(row, 0, row);
         }
         let pool = ScratchPool::default();
         let mut next = usize::from(first == 0).min(order.len());
         while next < order.len() {
             monitor.report((first + next) as u64, len as u64)?;
             let most = ((first + next) / LINKED_PER_NEW).max(1);
-            let top = self.upper.len();
+            let top = self.hierarchy.upper.len();
             // A row that rises above the top changes where everyone starts: it goes alone.
-            let fits = |&&row: &&u32| self.params.level(row) <= top;
+            let fits = |&&row: &&u32| self.hierarchy.params.level(row) <= top;
             let round = order[next..].iter().take(most).take_while(fits).count().max(1);
             self.insert_round(&order[next..next + round], par, &pool);
             next += round;
@@ -149,32 +148,21 @@ impl<S: VectorStore> Hnsw<S> {
         let plans: Vec<Vec<Plan>> = par.map_chunks(rows.len(), CHUNK, pool, |scratch, range| {
             rows[range].iter().map(|&row| this.plan(row, scratch)).collect()
         });
-        let mut links = vec![Vec::new(); self.upper.len() + 1];
+        let mut links = vec![Vec::new(); self.hierarchy.upper.len() + 1];
         for (&row, plan) in rows.iter().zip(plans.into_iter().flatten()) {
             let mut node = row;
             for (layer, neighbors) in plan.into_iter().rev().enumerate() {
                 if let Some(above) = layer.checked_sub(1) {
-                    node = self.upper[above].add(row, node);
+                    node = self.hierarchy.upper[above].add(row, node);
                 } else if let Some(nearest) = neighbors.first() {
-                    self.parents.as_mut_slice()[row as usize] = nearest.id;
+                    self.hierarchy.parents.as_mut_slice()[row as usize] = nearest.id;
                 }
                 links[layer].push((node, neighbors));
             }
-            self.raise(row, self.upper.len(), node);
+            self.hierarchy.raise(row, self.hierarchy.upper.len(), node);
         }
         for (layer, links) in links.into_iter().enumerate() {
             self.link(layer, &links, par, pool);
-        }
-    }
-
-    /// Adds `row`, which is `node` on layer `top`, the highest, to new layers above as far as its level goes.
-    fn raise(&mut self, row: u32, top: usize, mut node: u32) {
-        for above in top..self.params.level(row) {
-            // Exact room for the rows there are: doubling would leave half of a layer unused.
-            let rows = (0..self.store.len() as u32).filter(|&row| self.params.level(row) > above).count();
-            let mut layer = Layer::with_capacity(self.params.m, rows);
-            node = layer.add(row, node);
-            self.upper.push(layer);
         }
     }
 
@@ -183,25 +171,25 @@ impl<S: VectorStore> Hnsw<S> {
         let Scratch { walk, oracle, select, candidates, chosen, block } = scratch;
         let oracle = self.store.oracle_at(row, oracle);
         let itself = oracle.distance(row);
-        let top = self.params.level(row).min(self.upper.len());
-        let mut node = self.descend(&oracle, top, walk);
+        let top = self.hierarchy.params.level(row).min(self.hierarchy.upper.len());
+        let mut node = self.hierarchy.descend(&oracle, top, walk);
         let mut plan = Vec::with_capacity(top + 1);
         for layer in (0..=top).rev() {
-            let ef = self.params.ef_construction.max(self.params.m);
+            let ef = self.hierarchy.params.ef_construction.max(self.hierarchy.params.m);
             match layer.checked_sub(1) {
-                None => self.walk_base(&oracle, &All, node, ef, walk),
-                Some(above) => walk.search(self.upper[above].view(), &oracle, &All, node, ef),
+                None => self.hierarchy.walk_base(&oracle, &All, node, ef, walk),
+                Some(above) => walk.search(self.hierarchy.upper[above].view(), &oracle, &All, node, ef),
             }
             candidates.clear();
             candidates.extend(walk.found());
-            if self.params.extend_candidates {
+            if self.hierarchy.params.extend_candidates {
                 self.extend_candidates(layer, &oracle, candidates, block);
             }
             if let (Some(above), Some(nearest)) = (layer.checked_sub(1), candidates.first()) {
-                node = self.upper[above].below[nearest.id as usize];
+                node = self.hierarchy.upper[above].below[nearest.id as usize];
             }
-            let row_of = |node| self.row_of(layer, node);
-            let base = Base { itself, degree: self.params.m.min(self.graph(layer).max_degree()) };
+            let row_of = |node| self.hierarchy.row_of(layer, node);
+            let base = Base { itself, degree: self.hierarchy.params.m.min(self.hierarchy.graph(layer).max_degree()) };
             select_neighbors(&self.store, self.selection(), row_of, base, candidates, chosen, select);
             plan.push(chosen.clone());
         }
@@ -216,7 +204,7 @@ impl<S: VectorStore> Hnsw<S> {
         candidates: &mut Vec<Neighbor>,
         block: &mut Block,
     ) {
-        let (graph, nodes) = (self.graph(layer), &mut block.nodes);
+        let (graph, nodes) = (self.hierarchy.graph(layer), &mut block.nodes);
         nodes.clear();
         nodes.extend(candidates.iter().flat_map(|candidate| graph.neighbors(candidate.id)));
         nodes.sort_unstable();
@@ -235,7 +223,7 @@ impl<S: VectorStore> Hnsw<S> {
     ) -> impl Iterator<Item = Neighbor> + 'b {
         let Block { nodes, rows, distances } = block;
         rows.clear();
-        rows.extend(nodes.iter().map(|&node| self.row_of(layer, node)));
+        rows.extend(nodes.iter().map(|&node| self.hierarchy.row_of(layer, node)));
         distances.resize(rows.len(), 0.0);
         oracle.distances(rows, distances);
         nodes.iter().zip(distances).map(|(&node, &mut distance)| Neighbor::new(node, distance))
@@ -248,7 +236,7 @@ impl<S: VectorStore> Hnsw<S> {
         for (node, neighbors) in links {
             ids.clear();
             ids.extend(neighbors.iter().map(|n| n.id));
-            self.graph_mut(layer).set(*node, &ids);
+            self.hierarchy.graph_mut(layer).set(*node, &ids);
             back.extend(neighbors.iter().map(|n| BackLink { target: n.id, source: Neighbor::new(*node, n.distance) }));
         }
         par.sort_unstable_by_key(&mut back, |b| (b.target, Key::new(b.source.id, b.source.distance)));
@@ -261,7 +249,7 @@ impl<S: VectorStore> Hnsw<S> {
             }
             relinked
         });
-        let graph = self.graph_mut(layer);
+        let graph = self.hierarchy.graph_mut(layer);
         for relinked in &changed {
             let mut start = 0;
             for &(target, end) in &relinked.lists {
@@ -270,14 +258,14 @@ impl<S: VectorStore> Hnsw<S> {
             }
         }
         for row in changed.into_iter().flat_map(|relinked| relinked.orphans) {
-            self.adopt(row);
+            self.hierarchy.adopt(row);
         }
     }
 
     /// The new list of a target that new nodes link to.
     fn relink(&self, layer: usize, group: &[BackLink], scratch: &mut Scratch<S>, out: &mut Relinked) {
         let Scratch { oracle, select, candidates, chosen, block, .. } = scratch;
-        let (graph, target) = (self.graph(layer), group[0].target);
+        let (graph, target) = (self.hierarchy.graph(layer), group[0].target);
         block.nodes.clear();
         block.nodes.extend(graph.neighbors(target));
         let degree = graph.max_degree();
@@ -286,19 +274,19 @@ impl<S: VectorStore> Hnsw<S> {
             out.lists.push((target, out.ids.len()));
             return;
         }
-        let row = self.row_of(layer, target);
+        let row = self.hierarchy.row_of(layer, target);
         let oracle = self.store.oracle_at(row, oracle);
         candidates.clear();
         candidates.extend(self.measure(layer, &oracle, block));
         candidates.extend(group.iter().map(|b| b.source));
         let mut children = Vec::new();
         if layer == 0 {
-            let is_child = |&child: &u32| self.parents[child as usize] == target;
+            let is_child = |&child: &u32| self.hierarchy.parents[child as usize] == target;
             children.extend(candidates.iter().map(|n| n.id).filter(is_child));
         }
         candidates.sort_unstable();
         let base = Base { itself: oracle.distance(row), degree };
-        let row_of = |node| self.row_of(layer, node);
+        let row_of = |node| self.hierarchy.row_of(layer, node);
         select_neighbors(&self.store, self.selection(), row_of, base, candidates, chosen, select);
         let start = out.ids.len();
         out.ids.extend(chosen.iter().map(|n| n.id));
@@ -324,22 +312,20 @@ impl<S: VectorStore> Hnsw<S> {
     }
 
     fn selection(&self) -> Selection {
-        Selection { rule: self.params.rule, keep_pruned: self.params.keep_pruned }
+        Selection { rule: self.hierarchy.params.rule, keep_pruned: self.hierarchy.params.keep_pruned }
     }
+}
 
-    fn graph(&self, layer: usize) -> &FlatGraph {
-        layer.checked_sub(1).map_or(&self.base, |above| &self.upper[above].graph)
-    }
-
-    fn graph_mut(&mut self, layer: usize) -> &mut FlatGraph {
-        match layer.checked_sub(1) {
-            None => &mut self.base,
-            Some(above) => &mut self.upper[above].graph,
+impl Hierarchy {
+    /// Adds `row`, which is `node` on layer `top`, the highest, to new layers above as far as its level goes.
+    fn raise(&mut self, row: u32, top: usize, mut node: u32) {
+        for above in top..self.params.level(row) {
+            // Exact room for the rows there are: doubling would leave half of a layer unused.
+            let rows = (0..self.base.len() as u32).filter(|&row| self.params.level(row) > above).count();
+            let mut layer = Layer::with_capacity(self.params.m, rows);
+            node = layer.add(row, node);
+            self.upper.push(layer);
         }
-    }
-
-    fn row_of(&self, layer: usize, node: u32) -> u32 {
-        layer.checked_sub(1).map_or(node, |above| self.upper[above].rows[node as usize])
     }
 }
 

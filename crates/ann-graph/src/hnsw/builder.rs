@@ -1,8 +1,7 @@
 //! Setting the parameters of an index and starting its build.
 
-use super::{Hnsw, HnswParams, ParamError};
-use crate::{FlatGraph, OcclusionRule};
-use ann_core::simd::Buffer;
+use super::{Hierarchy, Hnsw, HnswParams, ParamError};
+use crate::OcclusionRule;
 use ann_core::{Cancelled, Monitor, Par, RowError, VectorStore};
 
 /// Why a build failed.
@@ -28,7 +27,7 @@ pub enum BuildError {
 /// let rows = Matrix::new((0..64).map(|x| x as f32).collect(), 2)?;
 /// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
 /// let hnsw = Hnsw::builder().m(8).ef_construction(100).seed(7).par(Par::Serial).build(store)?;
-/// assert_eq!(hnsw.base().len(), 32);
+/// assert_eq!(hnsw.hierarchy().len(), 32);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,14 +116,7 @@ impl<'a> HnswBuilder<'a> {
     /// [`BuildError`] if a parameter is outside its range or the build was cancelled.
     pub fn build<S: VectorStore>(self, store: S) -> Result<Hnsw<S>, BuildError> {
         self.params.check()?;
-        let mut hnsw = Hnsw {
-            params: self.params,
-            store,
-            base: FlatGraph::new(self.params.m0()),
-            parents: Buffer::new(),
-            root: 0,
-            upper: Vec::new(),
-        };
+        let mut hnsw = Hnsw { hierarchy: Hierarchy::new(self.params), store };
         self.par.install(|par| hnsw.link_new_rows(par, self.monitor))?;
         Ok(hnsw)
     }

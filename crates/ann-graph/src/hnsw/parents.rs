@@ -1,14 +1,14 @@
 //! The tree of links that are never pruned, through which every row can be reached from the root.
 
-use super::Hnsw;
-use ann_core::{VectorStore, split_mix};
+use super::Hierarchy;
+use ann_core::split_mix;
 
 /// Most children that keep their place in a list of `degree` whatever else there is to choose.
 pub(super) fn most_pinned(degree: usize) -> usize {
     (degree / 4).max(1)
 }
 
-impl<S: VectorStore> Hnsw<S> {
+impl Hierarchy {
     /// Finds a parent for a row whose parent has no room for it: a neighbour that links to it or can, else a descendant
     /// of the former parent.
     pub(super) fn adopt(&mut self, row: u32) {

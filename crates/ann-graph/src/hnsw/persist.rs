@@ -2,7 +2,8 @@
 //!
 //! Version 1.
 
-use super::{Hnsw, HnswParams, Layer};
+use super::hierarchy::Layer;
+use super::{Hierarchy, Hnsw, HnswParams};
 use crate::FlatGraph;
 use ann_core::VectorStore;
 use ann_core::simd::Buffer;
@@ -21,12 +22,13 @@ impl<S: VectorStore + Persist> Persist for Hnsw<S> {
     const VERSION: u16 = 1;
 
     fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+        let Hierarchy { params, base, parents, root, upper } = &self.hierarchy;
         // At most 16 layers: see `HnswParams::max_layers`.
-        writer.meta(&Meta { params: self.params, root: self.root, upper: self.upper.len() as u8 })?;
+        writer.meta(&Meta { params: *params, root: *root, upper: upper.len() as u8 })?;
         writer.part("store", &self.store)?;
-        writer.section("links", self.base.as_slots())?;
-        writer.section("parents", &self.parents)?;
-        for (above, layer) in self.upper.iter().enumerate() {
+        writer.section("links", base.as_slots())?;
+        writer.section("parents", parents)?;
+        for (above, layer) in upper.iter().enumerate() {
             writer.section(&section(above, "links"), layer.graph.as_slots())?;
             writer.section(&section(above, "rows"), &layer.rows)?;
             writer.section(&section(above, "below"), &layer.below)?;
@@ -58,7 +60,8 @@ impl<S: VectorStore + Persist> Persist for Hnsw<S> {
         if archive.has_section(&section(upper.len(), "links")) {
             return Err(archive.corrupt(&section(upper.len(), "links"), "a layer above the last"));
         }
-        Ok(Self { params: meta.params, store, base, parents, root: meta.root, upper })
+        let hierarchy = Hierarchy { params: meta.params, base, parents, root: meta.root, upper };
+        Ok(Self { hierarchy, store })
     }
 }
 

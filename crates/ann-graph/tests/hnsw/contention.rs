@@ -12,7 +12,7 @@ fn no_row_is_lost(seeds: u64, rows: usize, m: usize, ef_construction: usize) {
         let builder = Hnsw::builder().m(m).ef_construction(ef_construction).seed(seed).par(Par::Threads(8));
         let hnsw = builder.build(store::<f32>(base.view(), Metric::L2)).unwrap();
         assert_eq!(lost(&hnsw, base.view(), 64), [], "seed {seed}");
-        assert!(hnsw.entry().is_some_and(|entry| reached(&hnsw, entry) == rows), "seed {seed}");
+        assert!(hnsw.hierarchy().entry().is_some_and(|entry| reached(&hnsw, entry) == rows), "seed {seed}");
     }
 }
 

@@ -44,7 +44,7 @@ fn accepted_rows_far_from_the_query_are_found() {
 fn one_accepted_row_is_the_result() {
     let (set, hnsw) = data();
     let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 16 });
-    for row in (0..ROWS).step_by(211).chain(hnsw.entry()) {
+    for row in (0..ROWS).step_by(211).chain(hnsw.hierarchy().entry()) {
         let found = searcher.search_filtered(set.queries.row(1), 10, &Predicate(|id| id == row)).unwrap();
         assert_eq!(found.iter().map(|n| n.id).collect::<Vec<_>>(), [row]);
     }

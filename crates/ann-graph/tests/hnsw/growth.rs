@@ -122,7 +122,7 @@ fn a_cancelled_extension_leaves_the_index_as_it_was() {
 fn a_row_that_does_not_belong_is_named_and_nothing_is_inserted() {
     let base = portable::iso64(300, 1).base;
     let mut hnsw = builder().build(store::<f32>(base.view(), Metric::L2)).unwrap();
-    let links: Vec<_> = hnsw.links(0).collect();
+    let links: Vec<_> = hnsw.hierarchy().links(0).collect();
     let mut bad = base.row(5).to_vec();
     bad[40] = f32::INFINITY;
     let rows = [base.row(1), base.row(2), &bad, base.row(3)];
@@ -134,7 +134,7 @@ fn a_row_that_does_not_belong_is_named_and_nothing_is_inserted() {
     assert_eq!(error, BuildError::Row(RowError { row: 0, source: dimension }));
 
     assert_eq!((hnsw.len(), hnsw.store().len()), (300, 300));
-    assert_eq!(hnsw.links(0).collect::<Vec<_>>(), links);
+    assert_eq!(hnsw.hierarchy().links(0).collect::<Vec<_>>(), links);
     assert_eq!(hnsw.insert(base.row(9)), Ok(300));
     let mut searcher = Searcher::new(&hnsw, HnswSearch::default());
     assert_eq!(searcher.search(base.row(9), 2).unwrap().iter().map(|n| n.id).collect::<Vec<_>>(), [9, 300]);

@@ -8,7 +8,8 @@ use ann_testkit::portable;
 /// The same graph over whole and over halved rows.
 fn both(rows: &Matrix<f32>, metric: Metric) -> (Hnsw<ann_core::FlatStore<f32>>, Hnsw<SplitStore>) {
     let whole = Hnsw::builder().m(12).ef_construction(80).build(store::<f32>(rows.view(), metric)).unwrap();
-    let halves = whole.with_store(SplitStore::from_rows(rows.view(), metric).unwrap()).unwrap();
+    let halves =
+        Hnsw::from_parts(whole.hierarchy().clone(), SplitStore::from_rows(rows.view(), metric).unwrap()).unwrap();
     (whole, halves)
 }
 

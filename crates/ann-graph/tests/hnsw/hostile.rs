@@ -111,7 +111,7 @@ fn copies_do_not_hide_other_rows() {
 fn no_rows_answer_nothing() {
     let hnsw = Hnsw::builder().build(FlatStore::<f32>::new(3, Metric::L2).unwrap()).unwrap();
     check_structure(&hnsw, "no rows");
-    assert!(hnsw.is_empty() && hnsw.entry().is_none());
+    assert!(hnsw.is_empty() && hnsw.hierarchy().entry().is_none());
     let mut searcher = Searcher::new(&hnsw, HnswSearch::default());
     assert_eq!(searcher.search(&[0.0; 3], 5).unwrap(), []);
     assert_eq!(searcher.search(&[0.0; 2], 5).unwrap_err(), VectorError::Dimension { expected: 3, found: 2 });

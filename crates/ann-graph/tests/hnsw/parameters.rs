@@ -20,14 +20,14 @@ fn build(builder: HnswBuilder<'_>) -> Hnsw<FlatStore<f32>> {
 
 /// How many rows have `degree` neighbours on layer 0.
 fn with_degree(hnsw: &Hnsw<FlatStore<f32>>, degree: usize) -> usize {
-    hnsw.links(0).filter(|(_, list)| list.len() == degree).count()
+    hnsw.hierarchy().links(0).filter(|(_, list)| list.len() == degree).count()
 }
 
 #[test]
 fn m0_bounds_layer_0_and_m_the_layers_above() {
     let narrow = build(builder().m0(8));
     let wide = build(builder().m0(40));
-    let longest = |hnsw: &Hnsw<_>, layer| hnsw.links(layer).map(|(_, list)| list.len()).max();
+    let longest = |hnsw: &Hnsw<_>, layer| hnsw.hierarchy().links(layer).map(|(_, list)| list.len()).max();
     assert_eq!((narrow.params().m0(), longest(&narrow, 0)), (8, Some(8)));
     assert!(longest(&wide, 0) > Some(16) && longest(&wide, 1) <= Some(8));
     assert!(mean_degree(&wide) > mean_degree(&narrow) + 1.0);
@@ -87,7 +87,7 @@ fn wider_angles_keep_fewer_links() {
 
 #[test]
 fn level_scale_thins_upper_layers() {
-    let upper = |scale| build(builder().level_scale(scale)).layer_len(1) as f64 / 2_000.0;
+    let upper = |scale| build(builder().level_scale(scale)).hierarchy().layer_len(1) as f64 / 2_000.0;
     // A row rises with probability m^(-1 / scale): 1/8, 1/64, 1/2.83.
     for (scale, share) in [(1.0, 0.125), (0.5, 0.0156), (2.0, 0.3536)] {
         let deviation = (share * (1.0 - share) / 2_000.0_f64).sqrt();
@@ -98,18 +98,18 @@ fn level_scale_thins_upper_layers() {
 #[test]
 fn one_layer_is_a_flat_graph_that_still_finds() {
     let (flat, stack) = (build(builder().max_layers(1)), build(builder()));
-    assert_eq!((flat.layers(), flat.layer_len(1)), (1, 0));
-    assert!(stack.layers() >= 3);
+    assert_eq!((flat.hierarchy().layers(), flat.hierarchy().layer_len(1)), (1, 0));
+    assert!(stack.hierarchy().layers() >= 3);
     let [flat, stack] = [&flat, &stack].map(|hnsw| recall(&WORK, hnsw, 40));
     assert!(flat > 0.95 && flat > stack - 0.02, "{flat} {stack}");
-    assert_eq!(build(builder().max_layers(2)).layers(), 2);
+    assert_eq!(build(builder().max_layers(2)).hierarchy().layers(), 2);
 }
 
 #[test]
 fn most_layers_are_sixteen_even_where_many_rows_rise() {
     let tall = build(builder().m(2).m0(16).level_scale(4.0));
-    assert_eq!(tall.layers(), 16);
-    assert!(tall.layer_len(15) > 50, "{}", tall.layer_len(15));
+    assert_eq!(tall.hierarchy().layers(), 16);
+    assert!(tall.hierarchy().layer_len(15) > 50, "{}", tall.hierarchy().layer_len(15));
 }
 
 #[test]
@@ -175,8 +175,11 @@ fn the_builder_sets_what_the_index_reports() {
 #[test]
 fn a_graph_takes_another_store_of_as_many_rows() {
     let hnsw = build(builder());
-    let wide = hnsw.with_store(store::<f32>(WORK.base.view(), Metric::L1)).unwrap();
-    assert_eq!(wide.links(0).collect::<Vec<_>>(), hnsw.links(0).collect::<Vec<_>>());
+    let wide = Hnsw::from_parts(hnsw.hierarchy().clone(), store::<f32>(WORK.base.view(), Metric::L1)).unwrap();
+    assert_eq!(wide.hierarchy().links(0).collect::<Vec<_>>(), hnsw.hierarchy().links(0).collect::<Vec<_>>());
     assert_eq!((wide.len(), wide.store().metric()), (2_000, Metric::L1));
-    assert!(hnsw.with_store(store::<f32>(WORK.base.view().slice(0..1_999), Metric::L2)).is_none());
+    assert!(
+        Hnsw::from_parts(hnsw.hierarchy().clone(), store::<f32>(WORK.base.view().slice(0..1_999), Metric::L2))
+            .is_none()
+    );
 }

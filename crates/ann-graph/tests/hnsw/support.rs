@@ -67,11 +67,12 @@ where
 /// nodes of other layers; rows of a layer are rows of the layer below; the entry is on the top layer.
 pub(crate) fn check_structure<S: VectorStore>(hnsw: &Hnsw<S>, context: &str) {
     let n = hnsw.store().len();
-    assert_eq!((hnsw.len(), hnsw.base().len()), (n, n), "{context}");
-    let layers: Vec<HashMap<u32, Vec<u32>>> = (0..hnsw.layers()).map(|layer| hnsw.links(layer).collect()).collect();
+    assert_eq!((hnsw.len(), hnsw.hierarchy().base().len()), (n, n), "{context}");
+    let layers: Vec<HashMap<u32, Vec<u32>>> =
+        (0..hnsw.hierarchy().layers()).map(|layer| hnsw.hierarchy().links(layer).collect()).collect();
     for (layer, links) in layers.iter().enumerate() {
         let most = if layer == 0 { hnsw.params().m0() } else { hnsw.params().m };
-        assert_eq!(links.len(), hnsw.layer_len(layer), "{context}: a row is twice on layer {layer}");
+        assert_eq!(links.len(), hnsw.hierarchy().layer_len(layer), "{context}: a row is twice on layer {layer}");
         for (&row, list) in links {
             let place = format!("{context}: layer {layer}, row {row}: {list:?}");
             assert!(list.len() <= most && !list.contains(&row), "{place}");
@@ -80,11 +81,14 @@ pub(crate) fn check_structure<S: VectorStore>(hnsw: &Hnsw<S>, context: &str) {
             assert!(layer == 0 || layers[layer - 1].contains_key(&row), "{place}: not on the layer below");
         }
     }
-    assert_eq!(hnsw.layer_len(hnsw.layers()), 0, "{context}");
-    match hnsw.entry() {
-        None => assert_eq!((n, hnsw.layers()), (0, 0), "{context}"),
+    assert_eq!(hnsw.hierarchy().layer_len(hnsw.hierarchy().layers()), 0, "{context}");
+    match hnsw.hierarchy().entry() {
+        None => assert_eq!((n, hnsw.hierarchy().layers()), (0, 0), "{context}"),
         Some(entry) => {
-            assert!(layers[hnsw.layers() - 1].contains_key(&entry), "{context}: entry {entry} is below the top");
+            assert!(
+                layers[hnsw.hierarchy().layers() - 1].contains_key(&entry),
+                "{context}: entry {entry} is below the top"
+            );
         }
     }
 }
@@ -92,19 +96,19 @@ pub(crate) fn check_structure<S: VectorStore>(hnsw: &Hnsw<S>, context: &str) {
 /// Asserts that a search can walk from the entry to nearly every row. (To the rest it comes from the row inserted first,
 /// from which links that are never pruned lead everywhere: loading checks those.)
 pub(crate) fn check_reach<S: VectorStore>(hnsw: &Hnsw<S>, context: &str) {
-    let reached = hnsw.entry().map_or(0, |entry| reached(hnsw, entry));
+    let reached = hnsw.hierarchy().entry().map_or(0, |entry| reached(hnsw, entry));
     assert!(reached as f64 >= 0.999 * hnsw.len() as f64, "{context}: {reached} of {} rows reached", hnsw.len());
 }
 
 /// How many rows can be reached from `from` on layer 0, itself included.
 pub(crate) fn reached<S: VectorStore>(hnsw: &Hnsw<S>, from: u32) -> usize {
-    let mut met = vec![false; hnsw.base().len()];
+    let mut met = vec![false; hnsw.hierarchy().base().len()];
     met[from as usize] = true;
     let mut open = vec![from];
     let mut count = 0;
     while let Some(row) = open.pop() {
         count += 1;
-        for to in hnsw.base().neighbors(row) {
+        for to in hnsw.hierarchy().base().neighbors(row) {
             if !std::mem::replace(&mut met[to as usize], true) {
                 open.push(to);
             }
@@ -115,7 +119,7 @@ pub(crate) fn reached<S: VectorStore>(hnsw: &Hnsw<S>, from: u32) -> usize {
 
 /// Mean number of neighbours on layer 0.
 pub(crate) fn mean_degree<S: VectorStore>(hnsw: &Hnsw<S>) -> f64 {
-    let links: usize = hnsw.links(0).map(|(_, list)| list.len()).sum();
+    let links: usize = hnsw.hierarchy().links(0).map(|(_, list)| list.len()).sum();
     links as f64 / hnsw.len() as f64
 }
 

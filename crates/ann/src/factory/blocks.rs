@@ -2,28 +2,21 @@
 
 use super::Structure;
 use super::build::{BuildOptions, Element};
-use super::graph::{builder, linked};
+use super::graph::Linking;
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use ann_core::{FlatStore, MatrixView, Monitor, Par};
-use ann_graph::{BlockHnsw, BlockSearch};
+use ann_graph::{BlockHnsw, BlockSearch, Hierarchy};
 use ann_quant::{NodeRabitq, NodeRabitqParams};
 
 /// Neighbour blocks over rows of `T`.
 type Blocks<T> = BlockHnsw<FlatStore<T>, NodeRabitq>;
 
-/// A graph over `vectors` as rows of `T`, with codes of `bits` bits beside the links.
-pub(super) fn blocks<T: Element>(
-    m: usize,
-    m0: Option<usize>,
-    bits: usize,
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-) -> Result<Box<dyn AnyIndex>, Error> {
-    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+/// A graph over rows of `T`, with codes of `bits` bits beside the links.
+pub(super) fn blocks<T: Element>(bits: usize, linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
+    let (vectors, options) = (linking.vectors, linking.options);
     // Links that a block has room for cost nothing.
-    let builder = builder(m, m0, options).keep_pruned(true);
-    let graph = linked(builder, vectors, options, T::KIND, store)?;
+    let graph = linking.over(FlatStore::<T>::from_rows(vectors, options.metric)?, true)?;
     let codec = NodeRabitq::train(vectors, options.metric, &params(bits, options))?;
     Ok(Box::new(Erased::new(BlockHnsw::new(graph, codec, options.par)?)))
 }
@@ -57,6 +50,10 @@ impl<T: Element> Dense for Blocks<T> {
 
     fn with_store(&self, store: FlatStore<f32>) -> Option<Blocks<f32>> {
         self.with_store(store)
+    }
+
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        Some(self.graph().hierarchy())
     }
 
     #[cfg(feature = "io")]

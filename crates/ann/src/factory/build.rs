@@ -1,6 +1,6 @@
 //! From a spec to an index: the one match that knows every structure.
 
-use super::{Spec, Structure, auto};
+use super::{Hierarchy, Spec, Structure, auto};
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
@@ -81,22 +81,37 @@ impl Spec {
             }
             ref named => (named.clone(), None),
         };
-        let any = match element {
-            ElementKind::F16 => build::<f16>(&structure, vectors, &options),
-            ElementKind::Bf16 => build::<bf16>(&structure, vectors, &options),
-            ElementKind::U8 => build::<u8>(&structure, vectors, &options),
-            ElementKind::I8 => build::<i8>(&structure, vectors, &options),
-            _ => build::<f32>(&structure, vectors, &options),
-        }?;
+        let any = build(&structure, element, vectors, &options, None)?;
         Ok(Index { report, ..Index::new(any, options.labels)? })
     }
 }
 
-fn build<T: Element>(
+/// The structure over `vectors` kept as `element`, with the links of another index over the same rows where there is one.
+pub(super) fn build(
+    structure: &Structure,
+    element: ElementKind,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+    links: Option<&Hierarchy>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    match element {
+        ElementKind::F16 => build_over::<f16>(structure, vectors, options, links),
+        ElementKind::Bf16 => build_over::<bf16>(structure, vectors, options, links),
+        ElementKind::U8 => build_over::<u8>(structure, vectors, options, links),
+        ElementKind::I8 => build_over::<i8>(structure, vectors, options, links),
+        _ => build_over::<f32>(structure, vectors, options, links),
+    }
+}
+
+#[cfg_attr(not(feature = "graph"), expect(unused_variables))]
+fn build_over<T: Element>(
     structure: &Structure,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
+    links: Option<&Hierarchy>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
+    #[cfg(feature = "graph")]
+    let linking = |m, m0| super::graph::Linking { m, m0, vectors, element: T::KIND, options, links };
     match *structure {
         Structure::Flat => Ok(Box::new(Erased::new(Exact::new(FlatStore::<T>::from_rows(vectors, options.metric)?)))),
         #[cfg(feature = "quant")]
@@ -104,13 +119,13 @@ fn build<T: Element>(
         #[cfg(not(feature = "quant"))]
         Structure::Codes(_) => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "graph")]
-        Structure::Hnsw { m, m0, codes: None } => super::graph::hnsw::<T>(m, m0, vectors, options),
+        Structure::Hnsw { m, m0, codes: None } => super::graph::hnsw::<T>(&linking(m, m0)),
         #[cfg(all(feature = "graph", feature = "quant"))]
-        Structure::Hnsw { m, m0, codes: Some(codes) } => super::quant::hnsw::<T>(m, m0, codes, vectors, options),
+        Structure::Hnsw { m, m0, codes: Some(codes) } => super::quant::hnsw::<T>(codes, &linking(m, m0)),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Hnsw { codes: Some(_), .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(all(feature = "graph", feature = "quant"))]
-        Structure::Blocks { m, m0, bits } => super::blocks::blocks::<T>(m, m0, bits, vectors, options),
+        Structure::Blocks { m, m0, bits } => super::blocks::blocks::<T>(bits, &linking(m, m0)),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),

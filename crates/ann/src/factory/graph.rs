@@ -5,70 +5,73 @@ use super::{Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, VectorStore};
-use ann_graph::{Hnsw, HnswBuilder, HnswParams, HnswSearch};
+use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch};
 
-/// A graph over `vectors` as rows of `T`, or of `f32` in halves where these serve.
-pub(super) fn hnsw<T: Element>(
-    m: usize,
-    m0: Option<usize>,
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-) -> Result<Box<dyn AnyIndex>, Error> {
-    let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, options.metric) } else { None };
-    match halves {
-        Some(halves) => link(m, m0, vectors, options, T::KIND, halves),
-        None => link(m, m0, vectors, options, T::KIND, FlatStore::<T>::from_rows(vectors, options.metric)?),
+/// What is linked, and how.
+pub(super) struct Linking<'a> {
+    pub(super) m: usize,
+    pub(super) m0: Option<usize>,
+    pub(super) vectors: MatrixView<'a, f32>,
+    /// What the rows are kept as.
+    pub(super) element: ElementKind,
+    pub(super) options: &'a BuildOptions<'a>,
+    /// Links that were chosen before; `None` chooses them.
+    pub(super) links: Option<&'a Hierarchy>,
+}
+
+impl Linking<'_> {
+    /// A graph over `store`, which holds the vectors.
+    pub(super) fn over<S: VectorStore<Vector = [f32]>>(&self, store: S, keep_pruned: bool) -> Result<Hnsw<S>, Error> {
+        let builder = self.builder().keep_pruned(keep_pruned);
+        match (self.links, self.bytes()) {
+            (Some(links), _) => married(links.clone(), store),
+            (None, Some(bytes)) => married(builder.build(bytes)?.into_parts().0, store),
+            (None, None) => Ok(builder.build(store)?),
+        }
+    }
+
+    /// A graph over `store`, which keeps the vectors less well than rows of `T`, on which links are chosen.
+    #[cfg(feature = "quant")]
+    pub(super) fn over_codes<T: Element, S: VectorStore>(&self, store: S) -> Result<Hnsw<S>, Error> {
+        let rows = || FlatStore::<T>::from_rows(self.vectors, self.options.metric);
+        let links = match (self.links, self.bytes()) {
+            (Some(links), _) => links.clone(),
+            (None, Some(bytes)) => self.builder().build(bytes)?.into_parts().0,
+            (None, None) => self.builder().build(rows()?)?.into_parts().0,
+        };
+        married(links, store)
+    }
+
+    fn builder(&self) -> HnswBuilder<'_> {
+        let BuildOptions { ef_construction, seed, par, monitor, .. } = *self.options;
+        let params = HnswParams { m: self.m, m0: self.m0, ef_construction, seed, ..HnswParams::default() };
+        Hnsw::builder().params(params).par(par).monitor(monitor)
+    }
+
+    /// Bytes to choose links by, where rows are longer and bytes tell them apart.
+    fn bytes(&self) -> Option<FlatStore<i8>> {
+        match self.element {
+            _ if self.links.is_some() => None,
+            ElementKind::U8 | ElementKind::I8 => None,
+            _ => codes::bytes(self.vectors, self.options.metric),
+        }
     }
 }
 
-/// A graph over `store`, which holds `vectors`, built on bytes in their place where these serve.
-fn link<S: RowStore>(
-    m: usize,
-    m0: Option<usize>,
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-    element: ElementKind,
-    store: S,
-) -> Result<Box<dyn AnyIndex>, Error> {
-    Ok(Box::new(Erased::new(linked(builder(m, m0, options), vectors, options, element, store)?)))
+/// Links over `store`, which keeps the rows that they were chosen for.
+fn married<S: VectorStore>(links: Hierarchy, store: S) -> Result<Hnsw<S>, Error> {
+    let (expected, found) = (links.len(), store.len());
+    Ok(Hnsw::from_parts(links, store).ok_or(FlatError::Parts { what: "rows", expected, found })?)
 }
 
-/// As [`link`], with a builder of one's own.
-pub(super) fn linked<S: VectorStore<Vector = [f32]>>(
-    builder: HnswBuilder<'_>,
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-    element: ElementKind,
-    store: S,
-) -> Result<Hnsw<S>, Error> {
-    match bytes(vectors, options, element) {
-        Some(codes) => married(builder.build(codes)?, store),
-        None => Ok(builder.build(store)?),
-    }
-}
-
-/// The links of `graph` over `store`, which keeps the same rows.
-pub(super) fn married<S: VectorStore>(graph: Hnsw<impl VectorStore>, store: S) -> Result<Hnsw<S>, Error> {
-    let (expected, found) = (graph.store().len(), store.len());
-    Ok(graph.into_store(store).ok_or(FlatError::Parts { what: "rows", expected, found })?)
-}
-
-pub(super) fn builder<'a>(m: usize, m0: Option<usize>, options: &BuildOptions<'a>) -> HnswBuilder<'a> {
-    let (ef_construction, seed) = (options.ef_construction, options.seed);
-    let params = HnswParams { m, m0, ef_construction, seed, ..HnswParams::default() };
-    Hnsw::builder().params(params).par(options.par).monitor(options.monitor)
-}
-
-/// Bytes to choose links by, where rows of `element` are longer and bytes tell them apart.
-pub(super) fn bytes(
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-    element: ElementKind,
-) -> Option<FlatStore<i8>> {
-    match element {
-        ElementKind::U8 | ElementKind::I8 => None,
-        _ => codes::bytes(vectors, options.metric),
-    }
+/// A graph over rows of `T`, or of `f32` in halves where these serve.
+pub(super) fn hnsw<T: Element>(linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
+    let (vectors, metric) = (linking.vectors, linking.options.metric);
+    let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, metric) } else { None };
+    Ok(match halves {
+        Some(halves) => Box::new(Erased::new(linking.over(halves, false)?)),
+        None => Box::new(Erased::new(linking.over(FlatStore::<T>::from_rows(vectors, metric)?, false)?)),
+    })
 }
 
 impl<S: RowStore> Dense for Hnsw<S> {
@@ -95,7 +98,11 @@ impl<S: RowStore> Dense for Hnsw<S> {
     }
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
-        self.with_store(store)
+        Hnsw::from_parts(self.hierarchy().clone(), store)
+    }
+
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        Some(Hnsw::hierarchy(self))
     }
 
     #[cfg(feature = "io")]

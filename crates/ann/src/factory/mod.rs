@@ -9,6 +9,8 @@ mod blocks;
 mod build;
 #[cfg(feature = "graph")]
 mod codes;
+#[cfg(feature = "graph")]
+mod convert;
 mod grammar;
 #[cfg(feature = "graph")]
 mod graph;
@@ -17,6 +19,12 @@ mod quant;
 mod spec;
 #[cfg(all(feature = "graph", feature = "quant"))]
 mod trial;
+
+/// Links of an index that another is to have; without graphs there are none.
+#[cfg(feature = "graph")]
+use ann_graph::Hierarchy;
+#[cfg(not(feature = "graph"))]
+enum Hierarchy {}
 
 pub use build::BuildOptions;
 #[cfg(feature = "io")]

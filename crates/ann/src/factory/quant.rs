@@ -9,6 +9,8 @@ use super::{Codes, Refine};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 #[cfg(feature = "graph")]
+use ann_core::Matrix;
+#[cfg(feature = "graph")]
 use ann_core::Rerank;
 use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par};
 use ann_quant::{CodeStore, Quantizer, Sq, SqParams};
@@ -40,57 +42,38 @@ fn encode(code: Code, vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) 
 mod graphs {
     use super::*;
     use crate::factory::build::Element;
-    use crate::factory::graph::{builder, bytes, married};
+    use crate::factory::graph::Linking;
     use ann_core::FlatStore;
     use half::{bf16, f16};
 
-    /// A graph over codes of `vectors`, which `T` holds, with what refines them.
-    pub(crate) fn hnsw<T: Element>(
-        m: usize,
-        m0: Option<usize>,
-        codes: Codes,
-        vectors: MatrixView<'_, f32>,
-        options: &BuildOptions<'_>,
-    ) -> Result<Box<dyn AnyIndex>, Error> {
-        let link = Link::<T> { m, m0, vectors, options, element: std::marker::PhantomData };
-        let store = encode(codes.code, vectors, options)?;
-        let metric = options.metric;
+    /// A graph over codes of the vectors, which `T` holds, with what refines them.
+    pub(crate) fn hnsw<T: Element>(codes: Codes, linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
+        let (vectors, options) = (linking.vectors, linking.options);
+        let (store, metric) = (encode(codes.code, vectors, options)?, options.metric);
         match codes.refine {
-            None => link.over(store),
-            Some(Refine::Sq8) => link.refined(store, encode(Code::Sq8, vectors, options)?),
-            Some(Refine::F16) => link.refined(store, FlatStore::<f16>::rounded(vectors, metric)?),
-            Some(Refine::Bf16) => link.refined(store, FlatStore::<bf16>::rounded(vectors, metric)?),
+            None => over::<T, _>(linking, store),
+            Some(Refine::Sq8) => refined::<T, _>(linking, store, encode(Code::Sq8, vectors, options)?),
+            Some(Refine::F16) => refined::<T, _>(linking, store, FlatStore::<f16>::rounded(vectors, metric)?),
+            Some(Refine::Bf16) => refined::<T, _>(linking, store, FlatStore::<bf16>::rounded(vectors, metric)?),
             Some(Refine::Flat) => match T::KIND {
-                ElementKind::F32 => link.refined(store, FlatStore::<f32>::from_rows(vectors, metric)?),
-                ElementKind::Bf16 => link.refined(store, FlatStore::<bf16>::from_rows(vectors, metric)?),
+                ElementKind::F32 => refined::<T, _>(linking, store, FlatStore::<f32>::from_rows(vectors, metric)?),
+                ElementKind::Bf16 => refined::<T, _>(linking, store, FlatStore::<bf16>::from_rows(vectors, metric)?),
                 // Bytes are exact in halves.
-                _ => link.refined(store, FlatStore::<f16>::from_rows(vectors, metric)?),
+                _ => refined::<T, _>(linking, store, FlatStore::<f16>::from_rows(vectors, metric)?),
             },
         }
     }
 
-    /// What is linked, and how.
-    struct Link<'a, T> {
-        m: usize,
-        m0: Option<usize>,
-        vectors: MatrixView<'a, f32>,
-        options: &'a BuildOptions<'a>,
-        element: std::marker::PhantomData<T>,
+    fn refined<T: Element, R: RowStore>(
+        linking: &Linking<'_>,
+        codes: CodeStore<Sq>,
+        rows: R,
+    ) -> Result<Box<dyn AnyIndex>, Error> {
+        over::<T, _>(linking, Rerank::new(codes, rows, linking.options.metric, linking.vectors)?)
     }
 
-    impl<T: Element> Link<'_, T> {
-        fn refined<R: RowStore>(&self, codes: CodeStore<Sq>, rows: R) -> Result<Box<dyn AnyIndex>, Error> {
-            self.over(Rerank::new(codes, rows, self.options.metric, self.vectors)?)
-        }
-
-        fn over<S: RowStore>(&self, store: S) -> Result<Box<dyn AnyIndex>, Error> {
-            let builder = builder(self.m, self.m0, self.options);
-            let index = match bytes(self.vectors, self.options, T::KIND) {
-                Some(codes) => married(builder.build(codes)?, store)?,
-                None => married(builder.build(FlatStore::<T>::from_rows(self.vectors, self.options.metric)?)?, store)?,
-            };
-            Ok(Box::new(Erased::new(index)))
-        }
+    fn over<T: Element, S: RowStore>(linking: &Linking<'_>, store: S) -> Result<Box<dyn AnyIndex>, Error> {
+        Ok(Box::new(Erased::new(linking.over_codes::<T, S>(store)?)))
     }
 }
 
@@ -150,6 +133,10 @@ impl<R: RowStore> RowStore for Refined<R> {
     fn widened(&self) -> Result<Option<Self::Wide>, FlatError> {
         let Some(wide) = self.fine().widened()? else { return Ok(None) };
         Rerank::from_parts(self.coarse().clone(), wide, self.metric(), self.slack()).map(Some)
+    }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        self.fine().vectors()
     }
 
     fn codes(&self) -> Option<Codes> {

@@ -4,7 +4,7 @@
 
 use super::blocks::params;
 use super::build::BuildOptions;
-use super::graph::{builder, linked};
+use super::graph::Linking;
 use crate::Error;
 use ann_core::{ElementKind, Exact, FlatStore, GroundTruth, Matrix, MatrixView, search_batch};
 use ann_graph::{BlockHnsw, BlockSearch};
@@ -61,8 +61,9 @@ pub(super) fn trials(vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) -
     let exact = Exact::new(FlatStore::<f32>::from_rows(sample.view(), options.metric)?);
     let truth = exact.ground_truth(held_out.view(), K, options.par)?;
     let options = BuildOptions { monitor: ann_core::Monitor::new(), ..*options };
-    let builder = builder(16, None, &options).keep_pruned(true);
-    let mut graph = linked(builder, sample.view(), &options, ElementKind::F32, exact.into_store())?;
+    let linking =
+        Linking { m: 16, m0: None, vectors: sample.view(), element: ElementKind::F32, options: &options, links: None };
+    let mut graph = linking.over(exact.into_store(), true)?;
     let mut trials = Vec::new();
     for bits in BITS {
         let codec = NodeRabitq::train(sample.view(), options.metric, &params(bits, &options))?;

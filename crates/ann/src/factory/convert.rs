@@ -1,0 +1,67 @@
+//! From one structure to another over the same rows, links and all.
+
+use super::{BuildOptions, Spec, Structure, auto, build};
+use crate::{Error, Index};
+use ann_core::Par;
+
+impl Index {
+    /// The same rows under the same labels as another graph, with the links that are there: what a profile costs is its
+    /// codes and not a build. `Auto`, `Auto,Balanced` and `Auto,Compact` are for this, and so are the strings they stand for.
+    ///
+    /// Both indexes are whole; drop the first to have its memory back. Values keep their element type. Cost: encoding, and
+    /// for `Auto` its trials.
+    ///
+    /// # Errors
+    /// [`Error::Convert`] if this index has no links or not those of the spec, or if it keeps codes or rounded rows alone,
+    /// from which the rows do not come back (`Auto,Compact` of anything but bytes); those of [`Spec::build`].
+    ///
+    /// ```
+    /// use ann::prelude::*;
+    /// let vectors = Matrix::new((0..3000).map(|i| (i * i % 997) as f32 / 7.0).collect(), 3)?;
+    /// let balanced = ann::index_factory("HNSW16,SQ8,Refine(Flat)", &vectors, Metric::L2)?;
+    /// let compact = balanced.convert(&"HNSW16,SQ8".parse()?, Par::default())?;
+    /// assert_eq!(compact.search(vectors.row(7), 1)?[0].label, 7);
+    /// assert!(compact.memory_usage().total() < balanced.memory_usage().total());
+    /// assert!(compact.convert(&"Auto".parse()?, Par::default()).is_err());
+    /// # Ok::<(), ann::Error>(())
+    /// ```
+    pub fn convert(&self, to: &Spec, par: Par) -> Result<Self, Error> {
+        let refuse = |why| Error::Convert { from: self.spec(), to: to.clone(), why };
+        let links = self.any.hierarchy().ok_or_else(|| refuse("there are no links"))?;
+        if to.metric.is_some_and(|metric| metric != self.metric()) {
+            return Err(refuse("links are for one metric"));
+        }
+        let vectors = self.any.vectors().ok_or_else(|| refuse("the rows were not kept, only what stands for them"))?;
+        let options = BuildOptions { metric: self.metric(), seed: links.params().seed, par, ..BuildOptions::default() };
+        let (structure, report) = match to.structure {
+            Structure::Auto(profile) => {
+                let choice = auto::choose(profile, self.element(), vectors.view(), &options)?;
+                (choice.structure.with_links(links.params().m, links.params().m0), Some(choice.report))
+            }
+            ref named => (named.clone(), None),
+        };
+        if structure.links() != Some((links.params().m, links.params().m0)) {
+            return Err(refuse("the links are others"));
+        }
+        let any = build::build(&structure, self.element(), vectors.view(), &options, Some(links))?;
+        Ok(Self { any, labels: self.labels.clone(), report })
+    }
+}
+
+impl Structure {
+    /// M and the most links on layer 0, of graphs.
+    fn links(&self) -> Option<(usize, Option<usize>)> {
+        match *self {
+            Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } => Some((m, m0)),
+            _ => None,
+        }
+    }
+
+    /// The same with other links.
+    fn with_links(mut self, links: usize, links0: Option<usize>) -> Self {
+        if let Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } = &mut self {
+            (*m, *m0) = (links, links0);
+        }
+        self
+    }
+}
