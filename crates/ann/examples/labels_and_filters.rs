@@ -40,5 +40,13 @@ fn main() -> Result<(), ann::Error> {
     // Labels are unique; a second row of the same name is refused, and nothing is changed.
     let error = index.add(&Matrix::from_rows(&[teal])?, Some(&[1001]));
     println!("{}", error.err().map_or_else(String::new, |error| error.to_string()));
+
+    // What is removed is not found any more, and its label is free.
+    index.remove(&[4001, 2001])?;
+    println!("without them: {}", name(index.search(&teal, 1)?[0].label));
+
+    // Everything within a distance, however many these are.
+    let near = index.search_range(&teal, 150.0, usize::MAX, &SearchParams::default(), None)?;
+    println!("within 150 of teal: {}", near.iter().map(|hit| name(hit.label)).collect::<Vec<_>>().join(", "));
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::factory::Codes;
 #[cfg(all(feature = "graph", feature = "quant"))]
 use crate::factory::Refine;
-use crate::factory::Structure;
+use crate::factory::{BuildOptions, Structure};
 use ann_core::{
     Batch, ElementKind, Filter, FlatError, FlatStore, Index, Matrix, MatrixView, MemoryUsage, Metric, Monitor,
     Neighbor, Par, PushVector, ReadRow, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError,
@@ -108,6 +108,20 @@ pub trait AnyIndex: Send + Sync {
     #[cfg(feature = "graph")]
     fn hierarchy(&self) -> Option<&Hierarchy>;
 
+    /// How it was built, as far as the structure knows.
+    fn options(&self) -> BuildOptions<'static> {
+        #[cfg(feature = "graph")]
+        if let Some(links) = self.hierarchy() {
+            let params = links.params();
+            return BuildOptions {
+                ef_construction: params.ef_construction,
+                seed: params.seed,
+                ..BuildOptions::default()
+            };
+        }
+        BuildOptions::default()
+    }
+
     /// Adds itself to a file as the part `index`.
     ///
     /// # Errors
@@ -118,7 +132,7 @@ pub trait AnyIndex: Send + Sync {
 
 /// A search with scratch of its own: after the first query it allocates nothing.
 pub trait AnySearcher: Send {
-    /// The nearest rows, valid until the next search.
+    /// Replaces `out` by the nearest rows.
     ///
     /// # Errors
     /// [`VectorError`] if the query does not fit.
@@ -128,7 +142,8 @@ pub trait AnySearcher: Send {
         k: usize,
         params: &SearchParams,
         filter: Option<RowFilter<'_>>,
-    ) -> Result<(&[Neighbor], SearchStats), VectorError>;
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, VectorError>;
 }
 
 /// Rows that an index may keep.
@@ -342,7 +357,7 @@ impl<I: Dense> AnyIndex for Erased<I> {
     }
 
     fn searcher(&self) -> Box<dyn AnySearcher + '_> {
-        Box::new(Searching { index: &self.index, scratch: I::Scratch::default(), out: Vec::new() })
+        Box::new(Searching { index: &self.index, scratch: I::Scratch::default() })
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
@@ -374,7 +389,6 @@ impl<I: Dense> AnyIndex for Erased<I> {
 struct Searching<'i, I: Index> {
     index: &'i I,
     scratch: I::Scratch,
-    out: Vec<Neighbor>,
 }
 
 impl<I: Dense> AnySearcher for Searching<'_, I> {
@@ -384,9 +398,9 @@ impl<I: Dense> AnySearcher for Searching<'_, I> {
         k: usize,
         params: &SearchParams,
         filter: Option<RowFilter<'_>>,
-    ) -> Result<(&[Neighbor], SearchStats), VectorError> {
-        let stats = search(self.index, query, k, params, filter, &mut self.scratch, &mut self.out)?;
-        Ok((&self.out, stats))
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, VectorError> {
+        search(self.index, query, k, params, filter, &mut self.scratch, out)
     }
 }
 

@@ -65,6 +65,15 @@ pub enum Error {
         /// What stands in the way.
         why: &'static str,
     },
+    /// The rows are not there to build anything from.
+    #[error("an index `{spec}` keeps codes or rounded rows in place of its rows")]
+    RowsGone {
+        /// What there is.
+        spec: crate::factory::Spec,
+    },
+    /// A radius that no distance can be compared with.
+    #[error("the radius is NaN, expected a number")]
+    Radius,
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -1,10 +1,13 @@
 //! The index that users hold: any structure, with labels.
 
 use crate::Error;
-use crate::any::{AnyIndex, AnySearcher, SearchParams};
-use crate::factory::Spec;
+use crate::any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
+use crate::dead::Dead;
+use crate::factory::{BuildOptions, Spec};
 use crate::labels::Labels;
-use ann_core::{ElementKind, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, SearchStats};
+use ann_core::{
+    ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, RowError, SearchStats, VectorError,
+};
 
 /// A row that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +37,7 @@ pub struct Hit {
 pub struct Index {
     pub(crate) any: Box<dyn AnyIndex>,
     pub(crate) labels: Labels,
+    pub(crate) dead: Dead,
     /// Why it was chosen.
     pub(crate) report: Option<String>,
 }
@@ -43,7 +47,7 @@ impl Index {
     pub(crate) fn new(any: Box<dyn AnyIndex>, labels: Option<&[u64]>) -> Result<Self, Error> {
         let mut named = Labels::default();
         named.add(0, &named.check(0, any.len(), labels)?);
-        Ok(Self { any, labels: named, report: None })
+        Ok(Self { any, labels: named, dead: Dead::default(), report: None })
     }
 
     /// The string that builds such an index.
@@ -66,14 +70,19 @@ impl Index {
         self.any.dim()
     }
 
-    /// Number of rows.
+    /// Number of rows, without those that were removed.
     pub fn len(&self) -> usize {
-        self.any.len()
+        self.any.len() - self.dead.len()
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.any.is_empty()
+        self.len() == 0
+    }
+
+    /// Number of rows that were removed and still take their place: see [`Self::compact`].
+    pub fn removed(&self) -> usize {
+        self.dead.len()
     }
 
     /// Element type that the rows are kept in, without loss unless the spec says otherwise; `u8` for codes alone.
@@ -84,12 +93,13 @@ impl Index {
     /// Bytes held, by part; labels count as structure.
     pub fn memory_usage(&self) -> MemoryUsage {
         let usage = self.any.memory_usage();
-        MemoryUsage { structure: usage.structure + self.labels.memory_usage(), ..usage }
+        let names = self.labels.memory_usage() + self.dead.memory_usage();
+        MemoryUsage { structure: usage.structure + names, ..usage }
     }
 
     /// Whether a row has this label.
     pub fn contains(&self, label: u64) -> bool {
-        self.labels.row(label, self.len()).is_some()
+        self.labels.row(label, self.any.len()).is_some()
     }
 
     /// The `min(k, len)` nearest rows, nearest first.
@@ -105,9 +115,7 @@ impl Index {
     /// # Errors
     /// As [`Self::search`].
     pub fn search_with(&self, query: &[f32], k: usize, params: &SearchParams) -> Result<Vec<Hit>, Error> {
-        let mut found = Vec::new();
-        self.any.search(query, k, params, None, &mut found)?;
-        Ok(found.iter().map(|&neighbor| self.hit(neighbor)).collect())
+        Ok(self.hits(&self.find(query, k, params, None)?))
     }
 
     /// The `min(k, matches)` nearest rows among those whose label `filter` accepts.
@@ -121,10 +129,52 @@ impl Index {
         params: &SearchParams,
         filter: &(dyn Fn(u64) -> bool + Sync),
     ) -> Result<Vec<Hit>, Error> {
-        let mut found = Vec::new();
         let accepts = |row| filter(self.labels.label(row));
-        self.any.search(query, k, params, Some(&accepts), &mut found)?;
-        Ok(found.iter().map(|&neighbor| self.hit(neighbor)).collect())
+        Ok(self.hits(&self.find(query, k, params, Some(&accepts))?))
+    }
+
+    /// The rows at a distance of `radius` or less, as [`Hit::distance`] counts it, but no more than `limit`; nearest first.
+    /// `filter` says which labels count, if any is given.
+    ///
+    /// Cost: searches for more and more rows, until one is beyond the radius. What a graph does not find within its effort is
+    /// missing as with [`Self::search_with`].
+    ///
+    /// # Errors
+    /// As [`Self::search`]; [`Error::Radius`] if `radius` is NaN.
+    ///
+    /// ```
+    /// use ann::prelude::*;
+    /// let vectors = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0], [1.0, 1.0], [6.0, 8.0]])?;
+    /// let index = ann::build(&vectors, Metric::L2)?;
+    /// let near = index.search_range(&[0.0, 0.0], 5.0, usize::MAX, &SearchParams::default(), None)?;
+    /// assert_eq!(near.iter().map(|hit| hit.label).collect::<Vec<_>>(), [0, 2, 1]);
+    /// # Ok::<(), ann::Error>(())
+    /// ```
+    pub fn search_range(
+        &self,
+        query: &[f32],
+        radius: f32,
+        limit: usize,
+        params: &SearchParams,
+        filter: Option<&(dyn Fn(u64) -> bool + Sync)>,
+    ) -> Result<Vec<Hit>, Error> {
+        /// Rows asked for at first.
+        const FIRST: usize = 32;
+        if radius.is_nan() {
+            return Err(Error::Radius);
+        }
+        let accepts = |row| filter.is_none_or(|filter| filter(self.labels.label(row)));
+        let accepts: Option<RowFilter<'_>> = if filter.is_some() { Some(&accepts) } else { None };
+        let mut k = FIRST.min(limit);
+        loop {
+            let mut found = self.find(query, k, params, accepts)?;
+            let within = found.partition_point(|n| self.metric().reported(n.distance) <= radius);
+            if within < found.len() || found.len() < k || k == limit {
+                found.truncate(within);
+                return Ok(self.hits(&found));
+            }
+            k = k.saturating_mul(4).min(limit);
+        }
     }
 
     /// Searches every row of `queries`, `(n, dim)`, on the threads of `par`: the same results as one by one.
@@ -138,13 +188,28 @@ impl Index {
         params: &SearchParams,
         par: Par,
     ) -> Result<Vec<Vec<Hit>>, Error> {
-        let batch = self.any.search_batch(queries.into(), k, params, None, par)?;
-        Ok(batch.iter().map(|found| found.iter().map(|&neighbor| self.hit(neighbor)).collect()).collect())
+        let queries = queries.into();
+        let batch = self.any.search_batch(queries, self.dead.and_spare(k), params, None, par)?;
+        let (mut all, mut left) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (row, found) in batch.iter().enumerate() {
+            let search = |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| match filter {
+                Some(_) => self.any.search(queries.row(row), k, params, filter, out),
+                None => {
+                    out.clear();
+                    out.extend_from_slice(found);
+                    Ok(SearchStats::default())
+                }
+            };
+            self.dead.search(self.any.len(), k, None, &mut left, search).map_err(|source| RowError { row, source })?;
+            all.push(self.hits(&left));
+        }
+        Ok(all)
     }
 
     /// A searcher with scratch of its own: one per thread, any number of queries, no allocation after the first.
     pub fn searcher(&self) -> Searcher<'_> {
-        Searcher { index: self, inner: self.any.searcher(), hits: Vec::new(), stats: SearchStats::default() }
+        let (found, hits, stats) = (Vec::new(), Vec::new(), SearchStats::default());
+        Searcher { index: self, inner: self.any.searcher(), found, hits, stats }
     }
 
     /// Appends rows, `(n, dim)`, with labels of their own or, for `None`, their numbers.
@@ -170,7 +235,7 @@ impl Index {
         monitor: Monitor<'_>,
     ) -> Result<(), Error> {
         let rows = rows.into();
-        let first = self.len();
+        let first = self.any.len();
         let named = self.labels.check(first, rows.len(), labels)?;
         match self.any.extend(rows, par, monitor) {
             Err(Error::Row(error)) if matches!(error.source, ann_core::VectorError::Inexact { .. }) => {
@@ -184,6 +249,69 @@ impl Index {
         Ok(())
     }
 
+    /// Removes the rows with these labels: no search returns them any more, and their labels are free. A label that is named
+    /// twice is removed once.
+    ///
+    /// They keep their memory and are walked through, so searches slow down as they become many: [`Self::compact`].
+    /// Cost: one pass over all labels per call.
+    ///
+    /// # Errors
+    /// [`LabelError::Unknown`](crate::LabelError::Unknown) names the first label that no row has; the index then holds what it
+    /// held.
+    ///
+    /// ```
+    /// use ann::prelude::*;
+    /// let vectors = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]])?;
+    /// let mut index = ann::build(&vectors, Metric::L2)?;
+    /// index.remove(&[0])?;
+    /// assert_eq!((index.len(), index.search(&[0.0, 0.0], 1)?[0].label), (2, 2));
+    /// index.compact(Par::default())?;
+    /// assert_eq!((index.removed(), index.search(&[0.0, 0.0], 5)?.len()), (0, 2));
+    /// # Ok::<(), ann::Error>(())
+    /// ```
+    pub fn remove(&mut self, labels: &[u64]) -> Result<(), Error> {
+        let row = |(position, &label): (usize, &u64)| {
+            self.labels.row(label, self.any.len()).ok_or(crate::LabelError::Unknown { position, label })
+        };
+        let rows: Vec<u32> = labels.iter().enumerate().map(row).collect::<Result<_, _>>()?;
+        if !rows.is_empty() {
+            rows.iter().for_each(|&row| self.dead.insert(row));
+            self.labels.free(&self.dead, self.any.len());
+        }
+        Ok(())
+    }
+
+    /// Builds the index anew over the rows that are left, under their labels, on the threads of `par`. Nothing happens if none
+    /// was removed, or all were: codes are learnt from rows.
+    ///
+    /// # Errors
+    /// [`Error::RowsGone`] if the index keeps codes or rounded rows alone; the index is unchanged.
+    pub fn compact(&mut self, par: Par) -> Result<(), Error> {
+        if self.dead.is_empty() || self.is_empty() {
+            return Ok(());
+        }
+        let vectors = self.any.vectors().ok_or_else(|| Error::RowsGone { spec: self.spec() })?;
+        let rows = (0..self.any.len() as u32).filter(|&row| !self.dead.contains(row));
+        let (mut left, mut labels) = (Vec::with_capacity(self.len() * self.dim()), Vec::with_capacity(self.len()));
+        for row in rows {
+            left.extend_from_slice(vectors.row(row as usize));
+            labels.push(self.labels.label(row));
+        }
+        drop(vectors);
+        let options = BuildOptions {
+            metric: self.metric(),
+            labels: Some(&labels),
+            element: Some(self.element()),
+            par,
+            ..self.any.options()
+        };
+        let report = self.report.take();
+        let built =
+            Matrix::new(left, self.dim()).map_err(Error::from).and_then(|left| self.spec().build(&left, &options));
+        *self = Self { report, ..built? };
+        Ok(())
+    }
+
     /// Writes the index to `path`, whole or not at all; [`crate::open`] reads it.
     ///
     /// The same index gives the same bytes.
@@ -193,6 +321,24 @@ impl Index {
     #[cfg(feature = "io")]
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
         crate::open::save(self, path.as_ref())
+    }
+
+    fn find(
+        &self,
+        query: &[f32],
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+    ) -> Result<Vec<Neighbor>, VectorError> {
+        let mut found = Vec::new();
+        let search =
+            |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| self.any.search(query, k, params, filter, out);
+        self.dead.search(self.any.len(), k, filter, &mut found, search)?;
+        Ok(found)
+    }
+
+    fn hits(&self, found: &[Neighbor]) -> Vec<Hit> {
+        found.iter().map(|&neighbor| self.hit(neighbor)).collect()
     }
 
     fn hit(&self, neighbor: Neighbor) -> Hit {
@@ -228,6 +374,7 @@ impl std::fmt::Debug for Index {
 pub struct Searcher<'i> {
     index: &'i Index,
     inner: Box<dyn AnySearcher + 'i>,
+    found: Vec<Neighbor>,
     hits: Vec<Hit>,
     stats: SearchStats,
 }
@@ -238,10 +385,12 @@ impl Searcher<'_> {
     /// # Errors
     /// As [`Index::search`].
     pub fn search(&mut self, query: &[f32], k: usize, params: &SearchParams) -> Result<&[Hit], Error> {
-        let (found, stats) = self.inner.search(query, k, params, None)?;
-        self.stats = stats;
+        let Self { index, inner, found, .. } = self;
+        let search =
+            |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| inner.search(query, k, params, filter, out);
+        self.stats = index.dead.search(index.any.len(), k, None, found, search)?;
         self.hits.clear();
-        self.hits.extend(found.iter().map(|&neighbor| self.index.hit(neighbor)));
+        self.hits.extend(found.iter().map(|&neighbor| index.hit(neighbor)));
         Ok(&self.hits)
     }
 

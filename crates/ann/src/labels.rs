@@ -3,14 +3,15 @@
 //! Labels lie in order of rows, mapped from the file if there is one; beside them a permutation finds the row of a
 //! label by bisection. Cost: 12 bytes per row, nothing as long as labels are row numbers.
 
+use crate::dead::Dead;
 use ann_core::simd::Buffer;
 
-/// Labels of rows `0..n`, all different. Unless others are given a row's label is its number.
+/// Labels of rows `0..n`, all different but for rows that are gone. Unless others are given a row's label is its number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Labels {
     /// Empty as long as every label is the row's number.
     of_rows: Buffer<u64>,
-    /// The rows in ascending order of their labels; empty as `of_rows` is.
+    /// The rows that are left in ascending order of their labels; empty as `of_rows` is.
     by_label: Vec<u32>,
 }
 
@@ -34,6 +35,14 @@ pub enum LabelError {
         /// Rows given.
         rows: usize,
     },
+    /// A label that no row has.
+    #[error("position {position}: no row has the label {label}")]
+    Unknown {
+        /// Where it stands in the list.
+        position: usize,
+        /// The label.
+        label: u64,
+    },
     /// A label that another row has.
     #[error("row {row}: label {label} is taken by row {by}")]
     Taken {
@@ -52,8 +61,9 @@ impl Labels {
     /// # Errors
     /// [`LabelError::Taken`].
     #[cfg(feature = "io")]
-    pub(crate) fn from_buffer(of_rows: Buffer<u64>) -> Result<Self, LabelError> {
-        let by_label = in_order(0, &of_rows);
+    pub(crate) fn from_buffer(of_rows: Buffer<u64>, dead: &Dead) -> Result<Self, LabelError> {
+        let mut by_label = in_order(0, &of_rows);
+        by_label.retain(|&row| !dead.contains(row));
         let label = |row: u32| of_rows[row as usize];
         match by_label.windows(2).find(|pair| label(pair[0]) == label(pair[1])) {
             Some(pair) => Err(LabelError::Taken { row: pair[1] as usize, label: label(pair[1]), by: pair[0] }),
@@ -117,10 +127,7 @@ impl Labels {
         if new.labels.is_empty() {
             return;
         }
-        if self.are_rows() {
-            self.of_rows.extend_from_slice(&(0..first as u64).collect::<Vec<_>>());
-            self.by_label.extend(0..first as u32);
-        }
+        self.write_down(first);
         self.of_rows.extend_from_slice(&new.labels);
         // Both orders are merged from the end: what is larger than the largest new label moves once, and so on down.
         let Self { of_rows, by_label } = self;
@@ -131,6 +138,20 @@ impl Labels {
             by_label.copy_within(at..end, at + smaller + 1);
             by_label[at + smaller] = row;
             end = at;
+        }
+    }
+
+    /// Frees the labels of rows that are gone, among `len` rows.
+    pub(crate) fn free(&mut self, dead: &Dead, len: usize) {
+        self.write_down(len);
+        self.by_label.retain(|&row| !dead.contains(row));
+    }
+
+    /// Writes down the labels of `len` rows that are their numbers.
+    fn write_down(&mut self, len: usize) {
+        if self.are_rows() {
+            self.of_rows.extend_from_slice(&(0..len as u64).collect::<Vec<_>>());
+            self.by_label.extend(0..len as u32);
         }
     }
 

@@ -41,6 +41,7 @@
 struct Readme;
 
 mod any;
+mod dead;
 mod error;
 mod index;
 mod labels;

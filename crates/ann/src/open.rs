@@ -1,6 +1,7 @@
 //! Index files: saving any index, and opening one without knowing what it holds.
 
 use crate::any::{AnyIndex, Dense, Erased};
+use crate::dead::Dead;
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;
 use crate::{Error, Index};
@@ -21,14 +22,18 @@ struct Meta {
 }
 
 const KIND: &str = "ann";
-const VERSION: u16 = 1;
+/// 2: rows may have been removed. Files without such rows are of version 1.
+const VERSION: u16 = 2;
 
 pub(crate) fn save(index: &Index, path: &Path) -> Result<(), Error> {
-    let mut writer = Writer::new(KIND, VERSION)?;
+    let mut writer = Writer::new(KIND, if index.dead.is_empty() { 1 } else { VERSION })?;
     let labelled = !index.labels.are_rows();
     writer.meta(&Meta { spec: index.spec().to_string(), rows: index.any.rows().to_owned(), labelled })?;
     if labelled {
         writer.section("labels", index.labels.as_slice())?;
+    }
+    if !index.dead.is_empty() {
+        writer.section("dead", index.dead.as_words())?;
     }
     index.any.save(&mut writer)?;
     Ok(writer.write(path)?)
@@ -97,12 +102,21 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
             .corrupt("labels", format!("expected: {}, found: {}", meta.labelled, !meta.labelled))
             .into());
     }
+    let dead = match archive.has_section("dead") {
+        true => Dead::from_words(archive.section::<u64>("dead")?.to_vec(), any.len())
+            .ok_or_else(|| archive.corrupt("dead", format!("a row beyond {}", any.len())))?,
+        false => Dead::default(),
+    };
     if !meta.labelled {
-        return Index::new(any, None);
+        // Removing writes labels down, so that those of removed rows are free.
+        return match dead.is_empty() {
+            true => Index::new(any, None),
+            false => Err(archive.corrupt("dead", "removed rows, but no labels").into()),
+        };
     }
-    let labels = Labels::from_buffer(archive.section_of("labels", any.len())?)
+    let labels = Labels::from_buffer(archive.section_of("labels", any.len())?, &dead)
         .map_err(|error| archive.corrupt("labels", error.to_string()))?;
-    Ok(Index { any, labels, report: None })
+    Ok(Index { any, labels, dead, report: None })
 }
 
 #[cfg(feature = "quant")]

@@ -12,8 +12,8 @@ impl Index {
     /// for `Auto` its trials.
     ///
     /// # Errors
-    /// [`Error::Convert`] if this index has no links or not those of the spec, or if it keeps codes or rounded rows alone,
-    /// from which the rows do not come back (`Auto,Compact` of anything but bytes); those of [`Spec::build`].
+    /// [`Error::Convert`] if this index has no links or not those of the spec; [`Error::RowsGone`] if it keeps codes or
+    /// rounded rows alone (`Auto,Compact` of anything but bytes); those of [`Spec::build`].
     ///
     /// ```
     /// use ann::prelude::*;
@@ -31,7 +31,7 @@ impl Index {
         if to.metric.is_some_and(|metric| metric != self.metric()) {
             return Err(refuse("links are for one metric"));
         }
-        let vectors = self.any.vectors().ok_or_else(|| refuse("the rows were not kept, only what stands for them"))?;
+        let vectors = self.any.vectors().ok_or_else(|| Error::RowsGone { spec: self.spec() })?;
         let options = BuildOptions { metric: self.metric(), seed: links.params().seed, par, ..BuildOptions::default() };
         let (structure, report) = match to.structure {
             Structure::Auto(profile) => {
@@ -44,7 +44,7 @@ impl Index {
             return Err(refuse("the links are others"));
         }
         let any = build::build(&structure, self.element(), vectors.view(), &options, Some(links))?;
-        Ok(Self { any, labels: self.labels.clone(), report })
+        Ok(Self { any, labels: self.labels.clone(), dead: self.dead.clone(), report })
     }
 }
 

@@ -128,7 +128,8 @@ const LIES: &[Lie] = &[
     ("spec with another m0", |f| f.meta.spec = "HNSW4,9".into()),
     ("spec with another metric", |f| f.meta.spec = "HNSW4@l1".into()),
     ("kind that nobody knows", |f| f.kind = "anna"),
-    ("version to come", |f| f.version = 2),
+    ("version to come", |f| f.version = 3),
+    ("removed rows without labels", |f| (f.dead, f.labels, f.meta.labelled) = (Some(vec![1]), None, false)),
 ];
 
 /// Lies that only some files can tell.
@@ -141,6 +142,8 @@ const LIES_ON_LABELS: &[Lie] = &[
     ("a label too many", |f| f.labels.as_mut().unwrap().push(5)),
     ("labels promised and not given", |f| f.labels = None),
     ("labels given and not promised", |f| f.meta.labelled = false),
+    ("a removed row that is none", |f| f.dead = Some(vec![1 << 40])),
+    ("a removed row far beyond", |f| f.dead = Some(vec![0, 0, 0, 1])),
 ];
 const LIES_ON_NORMS: &[Lie] = &[
     ("inverse norm that is no number", |f| f.index.store.inverse_norms[3] = f32::NAN),

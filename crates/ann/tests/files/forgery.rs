@@ -12,6 +12,8 @@ pub(crate) struct Forgery {
     pub(crate) version: u16,
     pub(crate) meta: Meta,
     pub(crate) labels: Option<Vec<u64>>,
+    /// A bit per row that was removed.
+    pub(crate) dead: Option<Vec<u64>>,
     pub(crate) index: Graph,
 }
 
@@ -71,7 +73,7 @@ impl Forgery {
         let archive = Archive::open(path, ann::io::container::OpenMode::Read).unwrap();
         let labels = archive.has_section("labels").then(|| numbers(&archive, "labels").unwrap());
         let (meta, index) = (archive.meta().unwrap(), archive.part("index").unwrap());
-        Self { kind: "ann", version: archive.version(), meta, labels, index }
+        Self { kind: "ann", version: archive.version(), meta, labels, dead: None, index }
     }
 
     /// Puts it together again.
@@ -80,6 +82,9 @@ impl Forgery {
         writer.meta(&self.meta).unwrap();
         if let Some(labels) = &self.labels {
             writer.section("labels", labels).unwrap();
+        }
+        if let Some(dead) = &self.dead {
+            writer.section("dead", dead).unwrap();
         }
         writer.part("index", &self.index).unwrap();
         writer.write(path).unwrap();
