@@ -100,8 +100,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     if !meta.labelled {
         return Index::new(any, None);
     }
-    let labels = Labels::from_buffer(archive.section_of("labels", any.len())?)
-        .map_err(|error| archive.corrupt("labels", error.to_string()))?;
+    let labels = archive.valid("labels", Labels::from_buffer(archive.section_of("labels", any.len())?))?;
     Ok(Index { any, labels, report: None })
 }
 
