@@ -29,13 +29,12 @@ impl<T: Scalar + Stored> Persist for FlatStore<T> {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let Meta { metric, dim, len } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         let (dim, len) = (usize::try_from(dim).unwrap_or(usize::MAX), usize::try_from(len).unwrap_or(usize::MAX));
         let (values, norms) = (archive.section("values")?, archive.section("inverse_norms")?);
-        let store: Self = FlatStore::from_parts(dim, metric, len, values, norms)
-            .map_err(|error| archive.corrupt("values", error.to_string()))?;
+        let store: Self = archive.valid("values", FlatStore::from_parts(dim, metric, len, values, norms))?;
         let stride = store.kernel_rows().stride();
-        check_padding(archive, "values", store.padded_rows(), stride, dim, |x| x.widen() == 0.0)?;
+        archive.check_padding("values", store.padded_rows(), stride, dim)?;
         if let Some(row) = store.inverse_norms().iter().position(|norm| !norm.is_finite() || *norm <= 0.0) {
             return Err(archive.corrupt("inverse_norms", format!("row {row} has no positive norm")));
         }
@@ -63,12 +62,11 @@ where
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let RerankMeta { metric, slack } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         if !slack.is_finite() || slack < 0.0 {
             return Err(archive.corrupt("slack", format!("{slack} is no difference")));
         }
-        Self::from_parts(archive.part("coarse")?, archive.part("fine")?, metric, slack)
-            .map_err(|error| archive.corrupt("fine", error.to_string()))
+        archive.valid("fine", Self::from_parts(archive.part("coarse")?, archive.part("fine")?, metric, slack))
     }
 }
 
@@ -76,24 +74,6 @@ where
 struct RerankMeta {
     metric: String,
     slack: f32,
-}
-
-/// Kernels read the padding; anything but zero there would change distances.
-fn check_padding<T: Copy>(
-    archive: &Archive,
-    section: &str,
-    rows: &[T],
-    stride: usize,
-    dim: usize,
-    is_zero: impl Fn(T) -> bool,
-) -> Result<(), LoadError> {
-    if stride == dim {
-        return Ok(());
-    }
-    match rows.chunks_exact(stride).position(|row| !row[dim..].iter().all(|&x| is_zero(x))) {
-        Some(row) => Err(archive.corrupt(section, format!("the padding of row {row} is not zero"))),
-        None => Ok(()),
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,14 +95,14 @@ impl Persist for SplitStore {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let SplitMeta { metric, error } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         if !error.is_finite() || error < 0.0 {
             return Err(archive.corrupt("error", format!("{error} is no bound")));
         }
-        let store = SplitStore::from_parts(metric, archive.part("high")?, archive.section("low")?, error)
-            .map_err(|error| archive.corrupt("low", error.to_string()))?;
+        let store = archive
+            .valid("low", SplitStore::from_parts(metric, archive.part("high")?, archive.section("low")?, error))?;
         let (dim, stride) = (store.dim(), store.high().kernel_rows().stride());
-        check_padding(archive, "low", store.low(), stride, dim, |low| low == 0)?;
+        archive.check_padding("low", store.low(), stride, dim)?;
         Ok(store)
     }
 }

@@ -29,13 +29,9 @@ impl<Q: Quantizer + Persist> Persist for CodeStore<Q> {
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let StoreMeta { len } = archive.meta()?;
         let (quantizer, codes) = (archive.part("quantizer")?, archive.section("codes")?);
-        let store = CodeStore::<Q>::from_parts(quantizer, size(len), codes)
-            .map_err(|error| archive.corrupt("codes", error.to_string()))?;
+        let store = archive.valid("codes", CodeStore::<Q>::from_parts(quantizer, size(len), codes))?;
         let (code_len, stride) = (store.quantizer().code_len(), store.rows().stride());
-        let unclean = |row: &[u8]| row[code_len..].iter().any(|&byte| byte != 0);
-        if let Some(row) = store.padded_codes().chunks_exact(stride).position(unclean) {
-            return Err(archive.corrupt("codes", format!("the padding of row {row} is not zero")));
-        }
+        archive.check_padding("codes", store.padded_codes(), stride, code_len)?;
         let odd = |row: &[u8]| !store.quantizer().is_code(&row[..code_len]);
         match store.padded_codes().chunks_exact(stride).position(odd) {
             Some(row) => Err(archive.corrupt("codes", format!("row {row} has no {} code", Q::NAME))),
@@ -65,10 +61,9 @@ impl Persist for Pq {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let PqMeta { metric, dim, m, nbits } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         let codebooks = archive.section::<f32>("codebooks")?.to_vec();
-        Pq::from_codebooks(codebooks, size(dim), size(m), size(nbits), metric)
-            .map_err(|error| archive.corrupt("codebooks", error.to_string()))
+        archive.valid("codebooks", Pq::from_codebooks(codebooks, size(dim), size(m), size(nbits), metric))
     }
 }
 
@@ -82,8 +77,7 @@ impl Persist for Opq {
     }
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
-        Opq::from_parts(archive.section("rotation")?.to_vec(), archive.part("pq")?)
-            .map_err(|error| archive.corrupt("rotation", error.to_string()))
+        archive.valid("rotation", Opq::from_parts(archive.section("rotation")?.to_vec(), archive.part("pq")?))
     }
 }
 
@@ -103,7 +97,7 @@ impl Persist for Anisotropic {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let AnisotropicMeta { eta } = archive.meta()?;
-        Anisotropic::from_parts(eta, archive.part("pq")?).map_err(|error| archive.corrupt("eta", error.to_string()))
+        archive.valid("eta", Anisotropic::from_parts(eta, archive.part("pq")?))
     }
 }
 
@@ -125,8 +119,7 @@ impl Persist for FastCodes {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let FastMeta { m, len } = archive.meta()?;
-        FastCodes::from_parts(size(m), size(len), archive.section("blocks")?)
-            .map_err(|error| archive.corrupt("blocks", error.to_string()))
+        archive.valid("blocks", FastCodes::from_parts(size(m), size(len), archive.section("blocks")?))
     }
 }
 

@@ -1,6 +1,7 @@
-//! Nanoseconds per distance: rows in the first-level cache through each door, then rows of a large table in random order.
+//! Nanoseconds per distance: rows in the first-level cache through each door, codes of half bytes in blocks, then rows of a
+//! large table in random order.
 //!
-//!     cargo run --release -p ann-simd --example measure [hot|cold]
+//!     cargo run --release -p ann-simd --example measure [hot|lanes|cold]
 //!
 //! Each number is the least of several repetitions; `ANN_ARCH` chooses the instruction set.
 
@@ -9,13 +10,15 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use ann_simd::lanes::{LaneKernel, TableQuery};
 use ann_simd::{Arch, Buffer, Element, Kernel, Op, Rows, bf16, f16};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arch = Arch::detect()?;
     let part = std::env::args().nth(1);
     println!("{:?}, ns per distance", arch.level());
-    if part.as_deref() != Some("cold") {
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if wanted("hot") {
         println!("hot rows        dim    pair  gather    scan    tile");
         for op in [Op::SquaredL2, Op::Dot, Op::L1] {
             hot(arch, op, |i| (i % 83) as f32, |i| (i % 97) as f32);
@@ -27,7 +30,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         hot(arch, Op::Dot, |i| (i % 83) as u8, |i| (i % 97) as u8);
         hot(arch, Op::Hamming, |i| i as u64 * 0x9e37_79b9, |i| i as u64 * 0x85eb_ca6b);
     }
-    if part.as_deref() != Some("hot") {
+    if wanted("lanes") {
+        println!("blocks    half bytes  planes    sums  estimates");
+        for (half_bytes, planes) in [(16, 1), (32, 1), (96, 1), (32, 4), (32, 3)] {
+            lanes(LaneKernel::new(arch), half_bytes, planes);
+        }
+    }
+    if wanted("cold") {
         println!("random rows     dim       n   5 ids  10 ids  32 ids  32 ids, two lines prefetched by the caller");
         cold(arch, 112_657, 384, |i| (i % 97) as f32);
         cold(arch, 112_657, 384, |i| bf16::from_f32((i % 97) as f32));
@@ -93,6 +102,30 @@ fn hot<Q: Element, T: Element>(arch: Arch, op: Op, query: impl Fn(usize) -> Q, e
         let name = format!("{op:?} {} {}", Q::NAME, T::NAME);
         println!("{name:<20} {dim:>4} {pair:>7.2} {gather:>7.2} {scan:>7.2} {tile:>7.2}");
     }
+}
+
+fn lanes(kernel: LaneKernel, half_bytes: usize, planes: usize) {
+    const LANES: usize = 64;
+    let tables: Vec<u8> = (0..half_bytes * 16).map(|i| (i % 83) as u8).collect();
+    let query = TableQuery { tables: &tables, planes, step: 0.5, offset: 1.0, add_scale: 2.0 };
+    let codes: Vec<u8> = (0..LANES / 16 * query.block_len()).map(|i| (i * 37 % 251) as u8).collect();
+    let factors = [f16::from_f32(0.25); 2 * LANES];
+    let (mut out, mut numbers) = ([0.0; LANES], [0; LANES]);
+    let calls = 400;
+    let one_plane = &codes[..codes.len() / planes];
+    let sums = least(200, calls * LANES, || {
+        for _ in 0..calls {
+            kernel.sums(black_box(&tables), black_box(one_plane), &mut numbers);
+            black_box(&numbers);
+        }
+    });
+    let estimates = least(200, calls * LANES, || {
+        for _ in 0..calls {
+            black_box(kernel.estimate(black_box(&query), black_box(&codes), &factors, 1.0, 50.0, &mut out));
+            black_box(&out);
+        }
+    });
+    println!("          {half_bytes:>10} {planes:>7} {sums:>7.2} {estimates:>10.2}");
 }
 
 fn cold<T: Element>(arch: Arch, n: usize, dim: usize, element: impl Fn(usize) -> T) {

@@ -114,8 +114,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
             false => Err(archive.corrupt("dead", "removed rows, but no labels").into()),
         };
     }
-    let labels = Labels::from_buffer(archive.section_of("labels", any.len())?, &dead)
-        .map_err(|error| archive.corrupt("labels", error.to_string()))?;
+    let labels = archive.valid("labels", Labels::from_buffer(archive.section_of("labels", any.len())?, &dead))?;
     Ok(Index { any, labels, dead, report: None })
 }
 

@@ -23,7 +23,7 @@ impl<S: ReadRow + Persist, C: NodeCodec + Persist> Persist for BlockHnsw<S, C> {
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let graph: Hnsw<S> = archive.part("graph")?;
         let codec: C = archive.part("codec")?;
-        let layout = Layout::checked(&graph, &codec).map_err(|error| archive.corrupt("codec", error.to_string()))?;
+        let layout = archive.valid("codec", Layout::checked(&graph, &codec))?;
         let pieces = archive.section_of("pieces", graph.len().saturating_mul(layout.stride))?;
         let leaders: Buffer<u32> = archive.section("leaders")?;
         if leaders.iter().any(|&row| row as usize >= graph.len()) {

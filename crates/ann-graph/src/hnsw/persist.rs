@@ -38,7 +38,7 @@ impl<S: VectorStore + Persist> Persist for Hnsw<S> {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let meta: Meta = archive.meta()?;
-        meta.params.check().map_err(|error| archive.corrupt("params", error.to_string()))?;
+        archive.valid("params", meta.params.check())?;
         let store: S = archive.part("store")?;
         let base = graph(archive, "links", meta.params.m0(), store.len())?;
         let parents = archive.section_of("parents", store.len())?;

@@ -249,6 +249,39 @@ impl Archive {
         P::load(self)
     }
 
+    /// Refuses rows of `dim` numbers each, one every `stride`, with anything but zeros in between: kernels read those.
+    ///
+    /// # Errors
+    /// [`LoadError::Corrupt`] for the section `name` of this part.
+    pub fn check_padding<T: Stored>(&self, name: &str, rows: &[T], stride: usize, dim: usize) -> Result<(), LoadError> {
+        if stride == dim {
+            return Ok(());
+        }
+        match rows.chunks_exact(stride).position(|row| row[dim..].iter().any(|&x| x != T::default())) {
+            Some(row) => Err(self.corrupt(name, format!("the padding of row {row} is not zero"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The value that was made from what the file says, or the reason why there is none.
+    ///
+    /// ```
+    /// # use ann_io::container::{Archive, Writer};
+    /// # let mut bytes = Vec::new();
+    /// # Writer::new("ring", 1)?.write_to(&mut bytes)?;
+    /// # let archive = Archive::from_bytes(ann_simd::Buffer::from_slice(&bytes))?;
+    /// assert_eq!(archive.valid::<u32, _>("degree", "16".parse())?, 16);
+    /// let error = archive.valid::<u32, _>("degree", "many".parse()).unwrap_err();
+    /// assert_eq!(error.to_string(), "corrupt index file: degree: invalid digit found in string");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoadError::Corrupt`] for the section `name` of this part.
+    pub fn valid<T, E: fmt::Display>(&self, name: &str, made: Result<T, E>) -> Result<T, LoadError> {
+        made.map_err(|error| self.corrupt(name, error.to_string()))
+    }
+
     /// [`LoadError::Corrupt`] for the section `name` of this part.
     pub fn corrupt(&self, name: &str, reason: impl Into<String>) -> LoadError {
         LoadError::corrupt(join(self.path(), name), reason)

@@ -69,7 +69,7 @@ impl fmt::Display for ElementType {
 }
 
 /// A number that sections are made of; implemented for the types named in [`ElementType`], and closed.
-pub trait Stored: Pod + Send + Sync + sealed::Sealed {
+pub trait Stored: Pod + Default + PartialEq + Send + Sync + sealed::Sealed {
     /// The type as the manifest records it.
     const ELEMENT: ElementType;
 }

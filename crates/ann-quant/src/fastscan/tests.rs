@@ -123,55 +123,6 @@ fn every_quantizer_of_4_bits_can_be_scanned_and_no_other() {
     assert!(FastCodes::new(&CodeStore::new(store(&set, 8).quantizer().clone())).unwrap().is_empty());
 }
 
-/// Seconds of the best of nine runs.
-fn best(mut run: impl FnMut()) -> f64 {
-    let times = (0..9).map(|_| {
-        let start = std::time::Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    });
-    times.fold(f64::INFINITY, f64::min)
-}
-
-#[test]
-#[ignore = "slow: a clock, for optimised builds"]
-fn blocks_are_scanned_at_several_times_the_speed_of_bytes() {
-    // Rows that stay in cache and rows that do not.
-    for n in [20_000, 400_000] {
-        let set = mix128(10_000, 2);
-        let pq = |nbits| {
-            let pq = Pq::train(
-                set.base.view(),
-                set.metric,
-                &PqParams { m: 32, nbits, iterations: 3, ..Default::default() },
-                Par::Ambient,
-            )
-            .unwrap();
-            let mut store = CodeStore::from_rows(pq, set.base.view(), Par::Ambient).unwrap();
-            let codes = store.padded_codes().repeat(n / 10_000);
-            store = CodeStore::from_parts(store.quantizer().clone(), n, Buffer::from_slice(&codes)).unwrap();
-            store
-        };
-        let (bytes, halves) = (pq(8), pq(4));
-        let codes = FastCodes::new(&halves).unwrap();
-        let (tables, mut out) = (prepared(&bytes, set.queries.row(0)).0, vec![0.0; n]);
-        let adc = best(|| bytes.quantizer().scan(std::hint::black_box(&tables), bytes.rows(), &mut out));
-        let (tables, query) = prepared(&halves, set.queries.row(0));
-        let slow = best(|| halves.quantizer().scan(std::hint::black_box(&tables), halves.rows(), &mut out));
-        let mut sums = vec![0; codes.padded_len()];
-        let fast = best(|| codes.scan(std::hint::black_box(&query), &mut sums));
-        let rate = |seconds: f64| n as f64 / seconds / 1e6;
-        crate::tests::report(format_args!(
-            "{n} rows, 32 groups, million rows/s: 8 bits {:.0}, 4 bits {:.0}, blocks {:.0}: {:.1} times 8 bits",
-            rate(adc),
-            rate(slow),
-            rate(fast),
-            adc / fast
-        ));
-        assert!(adc > 5.0 * fast, "{n} rows: {:.1}", adc / fast);
-    }
-}
-
 /// faiss 1.15.1: recall through bytes is that of the tables in floating point, within 0.001.
 #[test]
 #[ignore = "slow: three trainings on whole sets"]

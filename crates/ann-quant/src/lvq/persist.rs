@@ -31,7 +31,7 @@ impl Persist for Lvq {
         if !(unit.is_finite() && unit > 0.0) {
             return Err(archive.corrupt("unit", format!("{unit}, expected a positive number")));
         }
-        Self::from_parts(params, metric, mean, unit).map_err(|error| archive.corrupt("params", error.to_string()))
+        archive.valid("params", Self::from_parts(params, metric, mean, unit))
     }
 }
 

@@ -24,10 +24,12 @@ impl<Q: Quantizer + Persist> Persist for Reduced<Q> {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let Meta { metric, energy } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         let (mean, directions) = (archive.section::<f32>("mean")?, archive.section::<f32>("directions")?);
-        Reduced::from_parts(archive.part("inner")?, metric, energy, mean.to_vec(), directions.to_vec())
-            .map_err(|error| archive.corrupt("directions", error.to_string()))
+        archive.valid(
+            "directions",
+            Reduced::from_parts(archive.part("inner")?, metric, energy, mean.to_vec(), directions.to_vec()),
+        )
     }
 }
 

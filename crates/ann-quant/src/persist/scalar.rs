@@ -39,7 +39,7 @@ impl Persist for Sq {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let SqMeta { metric, bits, range, clip, clip_at, exact } = archive.meta()?;
-        let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+        let metric: Metric = archive.valid("metric", metric.parse())?;
         let range = RANGES.get(usize::from(range)).copied();
         let range = range.ok_or_else(|| archive.corrupt("range", "none that is known"))?;
         let clip = match clip {
@@ -50,8 +50,7 @@ impl Persist for Sq {
         };
         let params = SqParams { bits: usize::from(bits), range, clip };
         let (base, step): (Buffer<f32>, Buffer<f32>) = (archive.section("base")?, archive.section("step")?);
-        Sq::from_parts(params, metric, exact, base.to_vec(), step.to_vec())
-            .map_err(|error| archive.corrupt("step", error.to_string()))
+        archive.valid("step", Sq::from_parts(params, metric, exact, base.to_vec(), step.to_vec()))
     }
 }
 
@@ -60,9 +59,9 @@ mod tests {
     use super::super::StoreMeta;
     use super::*;
     use crate::CodeStore;
+    use crate::rotated::persist::reload;
     use ann_core::VectorStore;
     use ann_core::{Matrix, Par};
-    use ann_io::container::OpenMode;
 
     /// What a [`CodeStore`] writes, to be changed before it is written.
     struct Forged {
@@ -107,15 +106,6 @@ mod tests {
             let StoreMeta { len } = archive.meta()?;
             Ok(Self { len, sq: archive.part("quantizer")?, codes: archive.section("codes")?.to_vec() })
         }
-    }
-
-    fn reload<A: Persist, B: Persist>(value: &A) -> Result<B, LoadError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("part.ann");
-        let mut writer = Writer::new("test", 1).unwrap();
-        writer.part("rows", value).unwrap();
-        writer.write(&path).unwrap();
-        Archive::open(&path, OpenMode::Read)?.part("rows")
     }
 
     fn codes(params: &SqParams) -> CodeStore<Sq> {

@@ -32,7 +32,7 @@ impl Persist for Binary {
         let BinaryMeta { metric, dim, centred, rotation, scaled, planes, scale } = archive.meta()?;
         let (metric, centre) = metric_and_mean(archive, "centre", &metric, dim)?;
         let params = BinaryParams { centred, rotation, scaled, planes: super::size(planes) };
-        Binary::from_parts(params, metric, centre, scale).map_err(|error| archive.corrupt("params", error.to_string()))
+        archive.valid("params", Binary::from_parts(params, metric, centre, scale))
     }
 }
 
@@ -63,7 +63,7 @@ impl Persist for Ternary {
         let (metric, centre) = metric_and_mean(archive, "centre", &metric, dim)?;
         let (nonzero, planes) = (nonzero.map(super::size), super::size(planes));
         let params = TernaryParams { centred, nonzero, optimal, planes };
-        Ternary::from_parts(params, metric, centre).map_err(|error| archive.corrupt("params", error.to_string()))
+        archive.valid("params", Ternary::from_parts(params, metric, centre))
     }
 }
 
@@ -88,8 +88,7 @@ impl<Q: Quantizer + Persist> Persist for Truncated<Q> {
         if dim > MAX_DIM {
             return Err(archive.corrupt("dim", format!("{dim}, expected at most {MAX_DIM}")));
         }
-        Truncated::new(archive.part("inner")?, dim, renormalise)
-            .map_err(|error| archive.corrupt("dim", error.to_string()))
+        archive.valid("dim", Truncated::new(archive.part("inner")?, dim, renormalise))
     }
 }
 

@@ -23,7 +23,7 @@ fn save<'a, P: Serialize>(params: P, rotated: &'a Rotated, writer: &mut Writer<'
 fn load<P>(archive: &Archive, meta: &Meta<P>, seed: u64, layout: Layout) -> Result<Rotated, LoadError> {
     let (metric, centre) = metric_and_mean(archive, "centre", &meta.metric, meta.dim)?;
     let rotation = Rotation::new(centre.len(), seed);
-    Rotated::new(metric, centre, rotation, layout).map_err(|error| archive.corrupt("params", error.to_string()))
+    archive.valid("params", Rotated::new(metric, centre, rotation, layout))
 }
 
 /// A metric that codes have, and a section of `dim` finite numbers.
@@ -33,7 +33,7 @@ pub(crate) fn metric_and_mean(
     metric: &str,
     dim: u64,
 ) -> Result<(Metric, Vec<f32>), LoadError> {
-    let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
+    let metric: Metric = archive.valid("metric", metric.parse())?;
     if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
         return Err(archive.corrupt("metric", format!("codes have no {metric} distances")));
     }
@@ -73,7 +73,7 @@ impl Persist for Rabitq {
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let meta: Meta<RabitqParams> = archive.meta()?;
-        meta.params.check().map_err(|error| archive.corrupt("params", error.to_string()))?;
+        archive.valid("params", meta.params.check())?;
         let rotated = load(archive, &meta, meta.params.seed, meta.params.layout())?;
         Ok(Self::with(meta.params, rotated))
     }

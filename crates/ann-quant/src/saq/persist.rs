@@ -36,7 +36,7 @@ impl Persist for Saq {
         /// Rounding leaves a millionth.
         const SLACK: f32 = 1e-4;
         let Meta { params, metric, dim, ends, bits } = archive.meta()?;
-        params.check().map_err(|error| archive.corrupt("params", error.to_string()))?;
+        archive.valid("params", params.check())?;
         let (metric, mean) = metric_and_mean(archive, "mean", &metric, dim)?;
         let dim = mean.len();
         let parts: Vec<Part> =
@@ -51,8 +51,7 @@ impl Persist for Saq {
         let kept = parts.last().map_or(0, |part| part.end);
         // Both at most `MAX_DIM`, whose square fits.
         let components = archive.section_of::<f32>("components", kept * dim)?.to_vec();
-        let saq = Self::from_parts(params, metric, mean, components, &parts)
-            .map_err(|error| archive.corrupt("segments", error.to_string()))?;
+        let saq = archive.valid("segments", Self::from_parts(params, metric, mean, components, &parts))?;
         let mut products = vec![0.0; kept];
         for (at, direction) in saq.components.chunks_exact(dim).enumerate() {
             saq.kernel.scan(direction, Rows::new(&saq.components, dim, dim), &mut products);

@@ -1,7 +1,7 @@
 //! The plain loop, for any machine.
 
 use super::{GROUP, LANES, TABLES, TableQuery};
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 
 /// # Safety
 /// - None: `unsafe` only to have the type of its peers.
@@ -33,16 +33,26 @@ pub(super) fn estimate_with(
     out: &mut [f32],
     sums: impl Fn(&[u8]) -> [u32; LANES],
 ) -> u64 {
-    let (add, rescale) = factors.split_at(out.len());
+    let (add, rescale) = factors.as_chunks().0.split_at(out.len() / LANES);
+    let blocks = codes.chunks_exact(query.block_len().max(1)).zip(out.as_chunks_mut::<LANES>().0);
     let mut near = 0;
-    for (block, codes) in codes.chunks_exact(query.block_len().max(1)).enumerate() {
-        for (lane, sum) in (block * LANES..).zip(sums(codes)) {
-            let product = sum as f32 * query.step + query.offset;
-            out[lane] = rescale[lane].to_f32() * product + (add[lane].to_f32() * query.add_scale + base);
-            near |= u64::from(out[lane] <= bound) << lane;
+    for (block, ((codes, out), (add, rescale))) in blocks.zip(add.iter().zip(rescale)).enumerate() {
+        let (sums, add, rescale) = (sums(codes), widen(add), widen(rescale));
+        for lane in 0..LANES {
+            let product = sums[lane] as f32 * query.step + query.offset;
+            out[lane] = rescale[lane] * product + (add[lane] * query.add_scale + base);
+            near |= u64::from(out[lane] <= bound) << (block * LANES + lane);
         }
     }
     near
+}
+
+/// All at once: one by one, each would ask the processor again whether it can.
+#[inline(always)]
+fn widen(halves: &[f16; LANES]) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    halves.convert_to_f32_slice(&mut out);
+    out
 }
 
 /// Sums of blocks of one plane.
