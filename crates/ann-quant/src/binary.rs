@@ -10,11 +10,12 @@
 //!
 //! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale.
 
-use crate::quantizer::are_finite;
+use crate::floats::{are_finite, float, product};
 use crate::signs::{self, SignQuery};
+use crate::training::{check_metric, mean};
 use crate::{Quantizer, Rotation, TrainError};
 use ann_core::simd::{Arch, ArchError, Kernel, Op, Rows};
-use ann_core::{MAX_DIM, MatrixView, Metric, RowError, check_dense, prepare_dense, unit_distance};
+use ann_core::{MAX_DIM, MatrixView, Metric, Par, prepare_dense};
 
 /// How rows become signs and what they are compared with.
 ///
@@ -86,21 +87,11 @@ pub(crate) fn centre(
     centred: bool,
     kind: &'static str,
 ) -> Result<(Vec<f32>, f64), TrainError> {
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind });
+    let mut centre = mean(rows, metric, kind, Par::Serial)?;
+    if !centred {
+        centre.fill(0.0);
     }
-    if rows.is_empty() {
-        return Err(TrainError::TooFew { found: 0, needed: 1 });
-    }
-    let (mut sums, mut vector) = (vec![0f64; rows.dim()], Vec::new());
-    for (row, values) in rows.rows().enumerate() {
-        check_dense(values, rows.dim(), metric).map_err(|source| RowError { row, source })?;
-        prepare_dense(values, metric, rows.dim(), &mut vector);
-        sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
-    let mean = |sum: &f64| if centred { (sum / rows.len() as f64) as f32 } else { 0.0 };
-    let centre: Vec<f32> = sums.iter().map(mean).collect();
-    let mut squares = 0.0;
+    let (mut squares, mut vector) = (0.0, Vec::new());
     for values in rows.rows() {
         prepare_dense(values, metric, rows.dim(), &mut vector);
         squares += vector.iter().zip(&centre).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum::<f64>();
@@ -110,9 +101,7 @@ pub(crate) fn centre(
 
 /// Whether a quantizer can be put together around `centre`.
 pub(crate) fn check_parts(metric: Metric, centre: &[f32], kind: &'static str) -> Result<(), TrainError> {
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind });
-    }
+    check_metric(metric, kind)?;
     if !(1..=MAX_DIM).contains(&centre.len()) {
         return Err(TrainError::Param { name: "columns", found: centre.len(), must: "1 to the largest dimension" });
     }
@@ -188,18 +177,13 @@ impl Binary {
     }
 
     fn scale_of(&self, code: &[u8]) -> f64 {
-        if self.params.scaled { signs::factor(code, self.words_len()) } else { f64::from(self.scale) }
+        f64::from(if self.params.scaled { float(code, self.words_len()) } else { self.scale })
     }
 
     fn finish<'a>(&self, query: &SignQuery, code: impl Fn(usize) -> &'a [u8], out: &mut [f32]) {
         for (i, x) in out.iter_mut().enumerate() {
             let scale = self.scale_of(code(i));
-            let product = f64::from(*x) * scale;
-            *x = match self.metric {
-                Metric::L2 => (query.bias + scale * scale * self.signs as f64 - 2.0 * product).max(0.0) as f32,
-                Metric::InnerProduct => -(query.bias + product) as f32,
-                _ => unit_distance((query.bias + product) as f32),
-            };
+            *x = query.distance(self.metric, scale * scale * self.signs as f64, f64::from(*x) * scale);
         }
     }
 }
@@ -225,8 +209,8 @@ impl Quantizer for Binary {
         let (words, factor) = code.split_at_mut(self.words_len());
         signs::write(scratch.iter().map(|&x| x > 0.0), words);
         if let Some(factor) = factor.first_chunk_mut::<4>() {
-            let norm = scratch.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-            *factor = ((norm / (self.signs as f64).sqrt()) as f32).to_le_bytes();
+            let scale = (product(scratch, scratch) / self.signs as f64).sqrt();
+            *factor = (scale as f32).to_le_bytes();
         }
     }
 
@@ -247,17 +231,13 @@ impl Quantizer for Binary {
 
     fn prepare(&self, query: &[f32], out: &mut SignQuery) {
         out.reset(self.signs);
-        let pairs = || query.iter().zip(&self.centre);
+        out.set_bias(self.metric, query, &self.centre);
         let mut vector = std::mem::take(&mut out.vector);
         if self.metric == Metric::L2 || self.params.planes == 1 {
-            self.turn(pairs().map(|(x, centre)| x - centre), &mut vector);
+            self.turn(query.iter().zip(&self.centre).map(|(x, centre)| x - centre), &mut vector);
         } else {
             self.turn(query.iter().copied(), &mut vector);
         }
-        out.bias = match self.metric {
-            Metric::L2 => pairs().map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum(),
-            _ => pairs().map(|(&x, &c)| f64::from(x) * f64::from(c)).sum(),
-        };
         out.vector = vector;
         out.round(self.params.planes, 1);
     }

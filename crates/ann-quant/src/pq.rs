@@ -10,14 +10,19 @@
 //! same, a distance `m` additions; `⌈m nbits / 8⌉` bytes per row.
 
 use crate::bits::{packed_len, read, write};
-use crate::kmeans::{KMeansParams, check_rows, lloyd, sample, start};
+use crate::kmeans::{KMeansParams, lloyd, start};
 use crate::nearest::Table;
+use crate::training::{check_metric, check_rows, prepared};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, Rows};
-use ann_core::{MAX_DIM, MatrixView, Metric, Par, ScratchPool, prepare_dense, split_mix};
+use ann_core::{MAX_DIM, MatrixView, Metric, Par, ScratchPool, split_mix};
+use std::borrow::Cow;
 
+mod symmetric;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use symmetric::Symmetric;
 
 /// How to train a [`Pq`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,19 +164,6 @@ impl Pq {
         (0..self.m()).map(move |group| read(code, self.nbits, group))
     }
 
-    /// Tables of the distances between any two centroids of a group.
-    pub fn symmetric(&self) -> Symmetric {
-        let mut tables = Vec::with_capacity(self.m() << (2 * self.nbits));
-        for (width, book) in self.groups() {
-            for a in book.chunks_exact(width) {
-                let start = tables.len();
-                tables.resize(start + (1 << self.nbits), 0.0);
-                self.kernel.scan(a, Rows::new(book, width, width), &mut tables[start..]);
-            }
-        }
-        Symmetric { metric: self.metric, nbits: self.nbits, m: self.m(), tables }
-    }
-
     /// The instruction set it was made for.
     pub(crate) fn arch(&self) -> Arch {
         self.arch
@@ -201,29 +193,19 @@ impl Pq {
 }
 
 /// The rows to train on: checked, a sample, normalised under cosine.
-pub(crate) fn training_rows(
-    rows: MatrixView<'_, f32>,
+pub(crate) fn training_rows<'a>(
+    rows: MatrixView<'a, f32>,
     metric: Metric,
     params: &PqParams,
-) -> Result<Vec<f32>, TrainError> {
+) -> Result<Cow<'a, [f32]>, TrainError> {
     params.check(rows.dim())?;
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind: Pq::NAME });
-    }
+    check_metric(metric, Pq::NAME)?;
     check_rows(rows, metric)?;
     let found = rows.len().min(params.sample_len());
     if found < 1 << params.nbits {
         return Err(TrainError::TooFew { found, needed: 1 << params.nbits });
     }
-    let mut chosen = sample(rows, found, params.seed).unwrap_or_else(|| rows.as_slice().to_vec());
-    if metric == Metric::Cosine {
-        let mut normalised = Vec::new();
-        for row in chosen.chunks_exact_mut(rows.dim()) {
-            prepare_dense(row, metric, row.len(), &mut normalised);
-            row.copy_from_slice(&normalised);
-        }
-    }
-    Ok(chosen)
+    Ok(prepared(rows, metric, found, params.seed))
 }
 
 /// First column of each of `m` groups that differ by at most one column, and the number of columns.
@@ -376,48 +358,5 @@ impl Pq {
             }
         }
         sums
-    }
-}
-
-/// Distances between two codes of one [`Pq`], without a vector.
-///
-/// ```
-/// use ann_core::{Matrix, Metric, Par};
-/// use ann_quant::{CodeStore, Pq, PqParams};
-/// let rows = Matrix::new((0..32).map(|i| i as f32).collect(), 1)?;
-/// let params = PqParams { m: 1, nbits: 4, ..Default::default() };
-/// let pq = Pq::train(rows.view(), Metric::L2, &params, Par::Serial)?;
-/// let symmetric = pq.symmetric();
-/// let codes = CodeStore::from_rows(pq, rows.view(), Par::Serial)?;
-/// assert_eq!(symmetric.distance(codes.code(3), codes.code(3)), 0.0);
-/// assert!(symmetric.distance(codes.code(0), codes.code(31)) > 600.0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Symmetric {
-    metric: Metric,
-    nbits: usize,
-    m: usize,
-    /// `(m, 2^nbits, 2^nbits)`.
-    tables: Vec<f32>,
-}
-
-impl Symmetric {
-    /// The distance between the vectors that two codes stand for.
-    ///
-    /// # Panics
-    /// If a code is shorter than those of the quantizer.
-    pub fn distance(&self, a: &[u8], b: &[u8]) -> f32 {
-        let k = 1 << self.nbits;
-        let entry = |group| {
-            let row = group * k + read(a, self.nbits, group);
-            self.tables[row * k + read(b, self.nbits, group)]
-        };
-        let sum: f32 = (0..self.m).map(entry).sum();
-        match self.metric {
-            Metric::L2 => sum,
-            Metric::Cosine => 1.0 - sum,
-            _ => -sum,
-        }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::CodeStore;
 use crate::kmeans::squared;
-use ann_core::{Matrix, VectorStore};
+use ann_core::{Matrix, VectorStore, prepare_dense};
 use ann_testkit::portable::{Portable, iso64, mix128, spec256};
 use ann_testkit::shapes;
 
