@@ -8,7 +8,8 @@
 //! The scale is not the one that makes estimates of products right on average (as RaBitQ does); it ranks better in few
 //! dimensions, worse in many.
 //!
-//! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale.
+//! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale; with it, 4 more under the inner product for what the row
+//! less the centre and the centre have in common. Under cosine that follows from the scale, for rows are of norm 1.
 
 use crate::floats::{are_finite, float, product};
 use crate::signs::{self, SignQuery};
@@ -77,6 +78,8 @@ pub struct Binary {
     signs: usize,
     /// Scale of rows that have none of their own.
     scale: f32,
+    /// Squared norm of the centre.
+    norm: f64,
     kernel: Kernel<u64, u64>,
 }
 
@@ -143,7 +146,8 @@ impl Binary {
         }
         let rotation = params.rotation.map(|seed| Rotation::new(centre.len(), seed));
         let signs = rotation.as_ref().map_or(centre.len(), Rotation::padded_dim);
-        Ok(Self { params, metric, centre, rotation, signs, scale, kernel: hamming()? })
+        let norm = product(&centre, &centre);
+        Ok(Self { params, metric, centre, rotation, signs, scale, norm, kernel: hamming()? })
     }
 
     /// What rows are taken apart around, per column.
@@ -180,10 +184,27 @@ impl Binary {
         f64::from(if self.params.scaled { float(code, self.words_len()) } else { self.scale })
     }
 
+    /// Whether a code ends with the product of the centre and the row less the centre.
+    fn has_product(&self) -> bool {
+        self.params.scaled && self.params.centred && self.metric == Metric::InnerProduct
+    }
+
+    /// What a row adds to its distances.
+    fn own(&self, code: &[u8], scale: f64) -> f64 {
+        let norm = scale * scale * self.signs as f64;
+        match self.metric {
+            Metric::L2 => norm,
+            _ if !self.params.scaled => 0.0,
+            Metric::Cosine => (1.0 - self.norm - norm) / 2.0,
+            _ => f64::from(float(code, self.words_len() + 4)),
+        }
+    }
+
     fn finish<'a>(&self, query: &SignQuery, code: impl Fn(usize) -> &'a [u8], out: &mut [f32]) {
         for (i, x) in out.iter_mut().enumerate() {
-            let scale = self.scale_of(code(i));
-            *x = query.distance(self.metric, scale * scale * self.signs as f64, f64::from(*x) * scale);
+            let code = code(i);
+            let scale = self.scale_of(code);
+            *x = query.distance(self.metric, self.own(code, scale), f64::from(*x) * scale);
         }
     }
 }
@@ -201,16 +222,17 @@ impl Quantizer for Binary {
     }
 
     fn code_len(&self) -> usize {
-        self.words_len() + if self.params.scaled { 4 } else { 0 }
+        self.words_len() + 4 * (usize::from(self.params.scaled) + usize::from(self.has_product()))
     }
 
     fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, code: &mut [u8]) {
         self.turn(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre), scratch);
-        let (words, factor) = code.split_at_mut(self.words_len());
+        let (words, factors) = code.split_at_mut(self.words_len());
         signs::write(scratch.iter().map(|&x| x > 0.0), words);
-        if let Some(factor) = factor.first_chunk_mut::<4>() {
-            let scale = (product(scratch, scratch) / self.signs as f64).sqrt();
-            *factor = (scale as f32).to_le_bytes();
+        let scale = (product(scratch, scratch) / self.signs as f64).sqrt();
+        let own = product(vector, &self.centre) - self.norm;
+        for (to, factor) in factors.as_chunks_mut::<4>().0.iter_mut().zip([scale, own]) {
+            *to = (factor as f32).to_le_bytes();
         }
     }
 
@@ -233,7 +255,8 @@ impl Quantizer for Binary {
         out.reset(self.signs);
         out.set_bias(self.metric, query, &self.centre);
         let mut vector = std::mem::take(&mut out.vector);
-        if self.metric == Metric::L2 || self.params.planes == 1 {
+        // Where rows say nothing of their own, more is lost by centring the query than is won.
+        if self.metric == Metric::L2 || self.params.planes == 1 || self.params.scaled {
             self.turn(query.iter().zip(&self.centre).map(|(x, centre)| x - centre), &mut vector);
         } else {
             self.turn(query.iter().copied(), &mut vector);

@@ -4,6 +4,9 @@
 //! becomes a weighted sum of such vectors: with weights 1, 2, 4, … they stand for the odd numbers from `1 - 2^planes` to
 //! `2^planes - 1`. So a product of numbers and signs is one exact count of bits per plane; a single plane compares signs
 //! with signs.
+//!
+//! Around a centre `c` a product is `⟨q, c⟩ + ⟨x - c, c⟩ + ⟨q - c, x - c⟩`. The first is the same for all rows and the second is
+//! known exactly when a row is coded, so that only the last, of shorter vectors, has to be estimated.
 
 use crate::floats::largest;
 use ann_core::simd::{Kernel, Rows};
@@ -77,13 +80,14 @@ impl SignQuery {
         };
     }
 
-    /// The distance to a row whose code is of squared norm `norm` and has the given product with the query.
+    /// The distance to a row whose code has the given product with the query; `own` is what the row adds: the squared norm
+    /// of its code under L2, of products that of the centre and the row less the centre.
     #[inline]
-    pub(crate) fn distance(&self, metric: Metric, norm: f64, product: f64) -> f32 {
+    pub(crate) fn distance(&self, metric: Metric, own: f64, product: f64) -> f32 {
         match metric {
-            Metric::L2 => (self.bias + norm - 2.0 * product).max(0.0) as f32,
-            Metric::InnerProduct => -(self.bias + product) as f32,
-            _ => unit_distance((self.bias + product) as f32),
+            Metric::L2 => (self.bias + own - 2.0 * product).max(0.0) as f32,
+            Metric::InnerProduct => -(self.bias + own + product) as f32,
+            _ => unit_distance((self.bias + own + product) as f32),
         }
     }
 
