@@ -42,7 +42,7 @@ impl Symmetric {
         let sum: f32 = (0..self.m).map(entry).sum();
         match self.metric {
             Metric::L2 => sum,
-            Metric::Cosine => 1.0 - sum,
+            Metric::Cosine => 0.5 * sum,
             _ => -sum,
         }
     }
