@@ -14,7 +14,7 @@
 use crate::linalg::pieces;
 use crate::pq::{PqQuery, training_rows};
 use crate::{Pq, PqParams, Quantizer, TrainError};
-use ann_core::simd::Rows;
+use ann_core::simd::{Kernel, Op, Rows};
 use ann_core::{MatrixView, Metric, Par, ScratchPool};
 
 #[cfg(test)]
@@ -54,6 +54,8 @@ impl Default for AnisotropicParams {
 pub struct Anisotropic {
     eta: f32,
     pq: Pq,
+    /// Between a query and centroids.
+    dot: Kernel<f32, f32>,
 }
 
 impl Anisotropic {
@@ -87,9 +89,10 @@ impl Anisotropic {
         if !(eta.is_finite() && eta >= 1.0) {
             return Err(TrainError::Param { name: "eta", found: eta as usize, must: "finite and at least 1" });
         }
-        match pq.metric() {
-            Metric::InnerProduct | Metric::Cosine => Ok(Self { eta, pq }),
-            metric => Err(TrainError::Metric { metric, kind: Self::NAME }),
+        let refused = TrainError::Metric { metric: pq.metric(), kind: Self::NAME };
+        match (pq.metric(), Kernel::new(pq.arch(), Op::Dot)) {
+            (Metric::InnerProduct | Metric::Cosine, Some(dot)) => Ok(Self { eta, pq, dot }),
+            _ => Err(refused),
         }
     }
 
@@ -249,7 +252,9 @@ impl Quantizer for Anisotropic {
     }
 
     fn prepare(&self, query: &[f32], out: &mut PqQuery) {
-        self.pq.prepare(query, out);
+        // Codes are chosen for products under cosine, too.
+        self.pq.tables(query, self.dot, -1.0, &mut out.tables);
+        out.base = if self.metric() == Metric::Cosine { 1.0 } else { 0.0 };
     }
 
     fn gather(&self, query: &PqQuery, codes: Rows<'_, u8>, ids: &[u32], out: &mut [f32]) {

@@ -8,13 +8,15 @@
 //! The scale is not the one that makes estimates of products right on average (as RaBitQ does); it ranks better in few
 //! dimensions, worse in many.
 //!
-//! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale.
+//! Bytes per row: `dim / 8` in whole words of 8, and 4 for the scale; with it, 4 more under the inner product for what the row
+//! less the centre and the centre have in common. Under cosine that follows from the scale, for rows are of norm 1.
 
-use crate::quantizer::are_finite;
+use crate::floats::{are_finite, float, product};
 use crate::signs::{self, SignQuery};
+use crate::training::{check_metric, mean};
 use crate::{Quantizer, Rotation, TrainError};
 use ann_core::simd::{Arch, ArchError, Kernel, Op, Rows};
-use ann_core::{MAX_DIM, MatrixView, Metric, RowError, check_dense, prepare_dense, unit_distance};
+use ann_core::{MAX_DIM, MatrixView, Metric, Par, prepare_dense};
 
 /// How rows become signs and what they are compared with.
 ///
@@ -76,6 +78,8 @@ pub struct Binary {
     signs: usize,
     /// Scale of rows that have none of their own.
     scale: f32,
+    /// Squared norm of the centre.
+    norm: f64,
     kernel: Kernel<u64, u64>,
 }
 
@@ -86,21 +90,11 @@ pub(crate) fn centre(
     centred: bool,
     kind: &'static str,
 ) -> Result<(Vec<f32>, f64), TrainError> {
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind });
+    let mut centre = mean(rows, metric, kind, Par::Serial)?;
+    if !centred {
+        centre.fill(0.0);
     }
-    if rows.is_empty() {
-        return Err(TrainError::TooFew { found: 0, needed: 1 });
-    }
-    let (mut sums, mut vector) = (vec![0f64; rows.dim()], Vec::new());
-    for (row, values) in rows.rows().enumerate() {
-        check_dense(values, rows.dim(), metric).map_err(|source| RowError { row, source })?;
-        prepare_dense(values, metric, rows.dim(), &mut vector);
-        sums.iter_mut().zip(&vector).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
-    let mean = |sum: &f64| if centred { (sum / rows.len() as f64) as f32 } else { 0.0 };
-    let centre: Vec<f32> = sums.iter().map(mean).collect();
-    let mut squares = 0.0;
+    let (mut squares, mut vector) = (0.0, Vec::new());
     for values in rows.rows() {
         prepare_dense(values, metric, rows.dim(), &mut vector);
         squares += vector.iter().zip(&centre).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum::<f64>();
@@ -110,9 +104,7 @@ pub(crate) fn centre(
 
 /// Whether a quantizer can be put together around `centre`.
 pub(crate) fn check_parts(metric: Metric, centre: &[f32], kind: &'static str) -> Result<(), TrainError> {
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind });
-    }
+    check_metric(metric, kind)?;
     if !(1..=MAX_DIM).contains(&centre.len()) {
         return Err(TrainError::Param { name: "columns", found: centre.len(), must: "1 to the largest dimension" });
     }
@@ -154,7 +146,8 @@ impl Binary {
         }
         let rotation = params.rotation.map(|seed| Rotation::new(centre.len(), seed));
         let signs = rotation.as_ref().map_or(centre.len(), Rotation::padded_dim);
-        Ok(Self { params, metric, centre, rotation, signs, scale, kernel: hamming()? })
+        let norm = product(&centre, &centre);
+        Ok(Self { params, metric, centre, rotation, signs, scale, norm, kernel: hamming()? })
     }
 
     /// What rows are taken apart around, per column.
@@ -188,18 +181,30 @@ impl Binary {
     }
 
     fn scale_of(&self, code: &[u8]) -> f64 {
-        if self.params.scaled { signs::factor(code, self.words_len()) } else { f64::from(self.scale) }
+        f64::from(if self.params.scaled { float(code, self.words_len()) } else { self.scale })
+    }
+
+    /// Whether a code ends with the product of the centre and the row less the centre.
+    fn has_product(&self) -> bool {
+        self.params.scaled && self.params.centred && self.metric == Metric::InnerProduct
+    }
+
+    /// What a row adds to its distances.
+    fn own(&self, code: &[u8], scale: f64) -> f64 {
+        let norm = scale * scale * self.signs as f64;
+        match self.metric {
+            Metric::L2 => norm,
+            _ if !self.params.scaled => 0.0,
+            Metric::Cosine => (1.0 - self.norm - norm) / 2.0,
+            _ => f64::from(float(code, self.words_len() + 4)),
+        }
     }
 
     fn finish<'a>(&self, query: &SignQuery, code: impl Fn(usize) -> &'a [u8], out: &mut [f32]) {
         for (i, x) in out.iter_mut().enumerate() {
-            let scale = self.scale_of(code(i));
-            let product = f64::from(*x) * scale;
-            *x = match self.metric {
-                Metric::L2 => (query.bias + scale * scale * self.signs as f64 - 2.0 * product).max(0.0) as f32,
-                Metric::InnerProduct => -(query.bias + product) as f32,
-                _ => unit_distance((query.bias + product) as f32),
-            };
+            let code = code(i);
+            let scale = self.scale_of(code);
+            *x = query.distance(self.metric, self.own(code, scale), f64::from(*x) * scale);
         }
     }
 }
@@ -217,16 +222,17 @@ impl Quantizer for Binary {
     }
 
     fn code_len(&self) -> usize {
-        self.words_len() + if self.params.scaled { 4 } else { 0 }
+        self.words_len() + 4 * (usize::from(self.params.scaled) + usize::from(self.has_product()))
     }
 
     fn encode(&self, vector: &[f32], scratch: &mut Vec<f32>, code: &mut [u8]) {
         self.turn(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre), scratch);
-        let (words, factor) = code.split_at_mut(self.words_len());
+        let (words, factors) = code.split_at_mut(self.words_len());
         signs::write(scratch.iter().map(|&x| x > 0.0), words);
-        if let Some(factor) = factor.first_chunk_mut::<4>() {
-            let norm = scratch.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-            *factor = ((norm / (self.signs as f64).sqrt()) as f32).to_le_bytes();
+        let scale = (product(scratch, scratch) / self.signs as f64).sqrt();
+        let own = product(vector, &self.centre) - self.norm;
+        for (to, factor) in factors.as_chunks_mut::<4>().0.iter_mut().zip([scale, own]) {
+            *to = (factor as f32).to_le_bytes();
         }
     }
 
@@ -247,17 +253,14 @@ impl Quantizer for Binary {
 
     fn prepare(&self, query: &[f32], out: &mut SignQuery) {
         out.reset(self.signs);
-        let pairs = || query.iter().zip(&self.centre);
+        out.set_bias(self.metric, query, &self.centre);
         let mut vector = std::mem::take(&mut out.vector);
-        if self.metric == Metric::L2 || self.params.planes == 1 {
-            self.turn(pairs().map(|(x, centre)| x - centre), &mut vector);
+        // Where rows say nothing of their own, more is lost by centring the query than is won.
+        if self.metric == Metric::L2 || self.params.planes == 1 || self.params.scaled {
+            self.turn(query.iter().zip(&self.centre).map(|(x, centre)| x - centre), &mut vector);
         } else {
             self.turn(query.iter().copied(), &mut vector);
         }
-        out.bias = match self.metric {
-            Metric::L2 => pairs().map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum(),
-            _ => pairs().map(|(&x, &c)| f64::from(x) * f64::from(c)).sum(),
-        };
         out.vector = vector;
         out.round(self.params.planes, 1);
     }

@@ -9,8 +9,8 @@
 //! Memory: `bits / 8` bytes a coordinate and 8 of factors.
 
 use crate::caq::adjust;
-use crate::quantizer::are_finite;
-use crate::rotated::{Layout, Rotated, RotatedQuery, product};
+use crate::floats::{largest, product};
+use crate::rotated::{Layout, Rotated, RotatedQuery};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::Rows;
 use ann_core::{MatrixView, Metric, Par};
@@ -52,9 +52,12 @@ pub struct G4 {
     pub(crate) rotated: Rotated,
 }
 
-/// Steps of least error for 1 to 5 bits, in deviations of a normal variable. More bits reach to the largest coordinate of a
-/// row: where steps are fine, clipping it would cost more than wider steps do (1.6 times the error at 8 bits).
-const STEPS: [f64; 5] = [1.596, 0.9957, 0.586, 0.3352, 0.1881];
+/// Steps of least error for 1 to 8 bits, in deviations of a normal variable.
+pub(crate) const STEPS: [f64; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
+
+/// More bits than this reach to the largest coordinate of a row: where steps are fine, clipping it would cost more than wider
+/// steps do (1.6 times the error at 8 bits).
+const CLIPPED: usize = 5;
 
 impl G4 {
     /// Learns the mean of `rows`, `(n, dim)`.
@@ -103,8 +106,7 @@ impl Quantizer for G4 {
     }
 
     fn is_code(&self, code: &[u8]) -> bool {
-        // The two factors of a code that has no more.
-        code.len() == self.code_len() && are_finite(&code[code.len() - 8..])
+        self.rotated.is_code(code)
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {
@@ -122,9 +124,9 @@ impl Quantizer for G4 {
 
 /// The numbers of `bits` bits (1 to 8) nearest to `r`, whose coordinates are taken to be normal.
 pub(crate) fn round(r: &[f32], bits: u32, numbers: &mut [f32]) {
-    let step = match STEPS.get(bits as usize - 1) {
+    let step = match STEPS[..CLIPPED].get(bits as usize - 1) {
         Some(step) => step * (product(r, r) / r.len() as f64).sqrt(),
-        None => f64::from(r.iter().fold(0.0_f32, |a, b| a.max(b.abs()))) / f64::from(1 << (bits - 1)),
+        None => f64::from(largest(r)) / f64::from(1 << (bits - 1)),
     };
     let inverse = if step > 0.0 { (1.0 / step) as f32 } else { 0.0 };
     let half = (1_u32 << (bits - 1)) as f32;

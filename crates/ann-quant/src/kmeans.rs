@@ -12,8 +12,9 @@
 
 use crate::TrainError;
 use crate::nearest::{MAX_CENTROIDS, Table};
+use crate::training::check_rows;
 use ann_core::simd::{Arch, Kernel, Op, Rows};
-use ann_core::{MAX_ROWS, Matrix, MatrixView, Metric, Par, RowError, ScratchPool, check_dense, split_mix, unit};
+use ann_core::{MAX_ROWS, Matrix, MatrixView, Metric, Par, ScratchPool, split_mix, unit};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -156,14 +157,6 @@ fn check(rows: MatrixView<'_, f32>, params: &KMeansParams) -> Result<Arch, Train
         return Err(TrainError::Param { name: "rows", found: rows.len(), must: "at most 2,147,483,648" });
     }
     Ok(Arch::detect()?)
-}
-
-/// Whether every row can be trained on.
-pub(crate) fn check_rows(rows: MatrixView<'_, f32>, metric: Metric) -> Result<(), TrainError> {
-    for (row, vector) in rows.rows().enumerate() {
-        check_dense(vector, rows.dim(), metric).map_err(|source| RowError { row, source })?;
-    }
-    Ok(())
 }
 
 /// Centroids trained on a sample.

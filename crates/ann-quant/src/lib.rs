@@ -32,6 +32,7 @@ mod ternary;
 mod truncated;
 
 mod bits;
+mod floats;
 mod kmeans;
 mod linalg;
 mod nearest;
@@ -42,6 +43,7 @@ mod rotation;
 mod signs;
 #[cfg(test)]
 mod tests;
+mod training;
 
 pub use anisotropic::{Anisotropic, AnisotropicParams};
 pub use binary::{Binary, BinaryParams};

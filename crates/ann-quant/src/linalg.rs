@@ -8,7 +8,7 @@
 //! Cost: `n dim²` multiply-adds and `16 · 8 dim²` bytes for a covariance, some `10 dim³` for a decomposition.
 
 use crate::TrainError;
-use crate::kmeans::check_rows;
+use crate::training::check;
 use ann_core::{MatrixView, Metric, Par, ScratchPool};
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 use std::ops::Range;
@@ -47,10 +47,7 @@ impl Pca {
     /// [`TrainError::Row`] for a row that is not finite, [`TrainError::TooFew`] without rows,
     /// [`TrainError::NotConverged`] if magnitudes are beyond what f64 can square.
     pub fn fit(rows: MatrixView<'_, f32>, par: Par) -> Result<Self, TrainError> {
-        check_rows(rows, Metric::L2)?;
-        if rows.is_empty() {
-            return Err(TrainError::TooFew { found: 0, needed: 1 });
-        }
+        check(rows, Metric::L2, "principal component")?;
         par.install(|par| Self::of(rows.as_slice(), rows.dim(), par))
     }
 

@@ -12,8 +12,9 @@
 //! Memory: `dim / 2` or `dim` bytes and 4, 8 under L2; the second level `dim`, and 4 under L2. No rotation: right for 8 bits,
 //! and for 4 where columns are alike.
 
-use crate::quantizer::are_finite;
-use crate::rotated::{mean, nearest, product};
+use crate::floats::{are_finite, float, product};
+use crate::rotated::grid::Rounded;
+use crate::training::mean;
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows, f16};
 use ann_core::{MatrixView, Metric, Par, prepare_dense};
@@ -73,14 +74,7 @@ pub struct LvqQuery {
     add: f32,
     /// The values in bytes, and what these leave.
     rounded: [Rounded; 2],
-}
-
-/// Values as multiples of a scale.
-#[derive(Debug, Clone, Default)]
-struct Rounded {
-    values: Vec<i8>,
-    scale: f32,
-    sum: f32,
+    left: Vec<f32>,
 }
 
 /// What a code says beside its numbers.
@@ -164,7 +158,7 @@ impl Lvq {
             if let Some(kernel) = self.nibbles {
                 let fine = &query.rounded[1];
                 let rows = codes.columns(0..self.primary());
-                kernel.gather(&fine.values[..2 * rows.dim()], rows, ids, more);
+                kernel.gather(&fine.numbers[..2 * rows.dim()], rows, ids, more);
                 for ((&id, out), more) in ids.iter().zip(&mut *out).zip(&*more) {
                     let Constants { step, .. } = self.constants(rest.row(id as usize));
                     *out -= times * (step * (fine.scale * (more - self.middle() * fine.sum)));
@@ -329,9 +323,11 @@ impl Quantizer for Lvq {
         out.sum = out.values.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
         if self.nibbles.is_some() {
             let [coarse, fine] = &mut out.rounded;
-            coarse.set(out.values.iter().copied());
-            let left = out.values.iter().zip(&coarse.values).map(|(x, &byte)| x - coarse.scale * f32::from(byte));
-            fine.set(left);
+            coarse.set(&out.values);
+            let pairs = out.values.iter().zip(&coarse.numbers);
+            out.left.clear();
+            out.left.extend(pairs.map(|(x, &byte)| x - coarse.scale * f32::from(byte)));
+            fine.set(&out.left);
         }
     }
 
@@ -342,7 +338,7 @@ impl Quantizer for Lvq {
         // Products with numbers less the middle one, which the rounding of queries leaves alone.
         let (scale, sum) = match self.nibbles {
             Some(kernel) => {
-                kernel.gather(&coarse.values[..2 * rows.dim()], rows, ids, out);
+                kernel.gather(&coarse.numbers[..2 * rows.dim()], rows, ids, out);
                 (coarse.scale, coarse.sum)
             }
             None => {
@@ -359,25 +355,6 @@ impl Quantizer for Lvq {
             *out = if l2 { float(row, 4) + query.add - 2.0 * product } else { query.add - product };
         }
     }
-}
-
-impl Rounded {
-    /// The nearest multiples of 1/127 of the largest value, padded with a zero to an even number.
-    fn set(&mut self, values: impl Iterator<Item = f32> + Clone) {
-        let largest = values.clone().fold(0.0_f32, |a, b| a.max(b.abs()));
-        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        self.scale = largest / 127.0;
-        self.values.clear();
-        self.values.extend(values.map(|x| nearest(x * inverse)));
-        self.values.resize(self.values.len().next_multiple_of(2), 0);
-        self.sum = self.values.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
-    }
-}
-
-/// The number at byte `at`; 0 where there is none.
-#[inline(always)]
-fn float(bytes: &[u8], at: usize) -> f32 {
-    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
 }
 
 #[cfg(feature = "persist")]

@@ -7,10 +7,21 @@
 //!
 //! Cost: `planes / 8` bytes per coordinate and neighbour and 4 bytes of factors; one byte per coordinate of the own row.
 
+use crate::floats::{float, largest};
+use crate::g4::STEPS;
+use crate::training::{check_metric, mean};
 use crate::{Rotation, TrainError};
 use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len};
 use ann_core::simd::{Arch, Kernel, Op, f16};
-use ann_core::{MatrixView, Metric, NodeCodec, prepare_dense};
+use ann_core::{MatrixView, Metric, NodeCodec, Par, prepare_dense};
+use planes::{dot, dot_code, half, pack, tables, total, whole, widest};
+
+#[cfg(feature = "persist")]
+mod persist;
+mod planes;
+
+/// What errors call the codes.
+const NAME: &str = "RaBitQ";
 
 /// Largest half-precision number that factors are scaled to.
 const LARGEST: f32 = 60_000.0;
@@ -63,19 +74,10 @@ impl NodeRabitq {
     /// Learns the mean of `rows`, `(n, dim)`, finite, and the range of what is kept of them.
     ///
     /// # Errors
-    /// [`TrainError`] if there is no row, `planes` is not 1 to 8, or the metric is none of `L2`, `InnerProduct` and `Cosine`.
+    /// [`TrainError`] if there is no row or one cannot be used, `planes` is not 1 to 8, or the metric is none of `L2`, `InnerProduct` and `Cosine`.
     pub fn train(rows: MatrixView<'_, f32>, metric: Metric, params: &NodeRabitqParams) -> Result<Self, TrainError> {
-        if rows.is_empty() {
-            return Err(TrainError::TooFew { found: 0, needed: 1 });
-        }
-        let mut row = Vec::new();
-        let mut mean = vec![0f64; rows.dim()];
-        for vector in rows.rows() {
-            prepare_dense(vector, metric, rows.dim(), &mut row);
-            mean.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-        let mean: Vec<f32> = mean.iter().map(|sum| (sum / rows.len() as f64) as f32).collect();
-        let mut farthest = 0f32;
+        let mean = mean(rows, metric, NAME, Par::Serial)?;
+        let (mut farthest, mut row) = (0f32, Vec::new());
         for vector in rows.rows() {
             prepare_dense(vector, metric, rows.dim(), &mut row);
             farthest = farthest.max(row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum());
@@ -91,11 +93,9 @@ impl NodeRabitq {
         if !(1..=8).contains(&planes) {
             return Err(TrainError::Param { name: "planes", found: planes, must: "1 to 8" });
         }
-        if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-            return Err(TrainError::Metric { metric, kind: "RaBitQ" });
-        }
+        check_metric(metric, NAME)?;
         let arch = Arch::detect()?;
-        let own = Kernel::new(arch, Op::Dot).ok_or(TrainError::Metric { metric, kind: "RaBitQ" })?;
+        let own = Kernel::new(arch, Op::Dot).ok_or(TrainError::Metric { metric, kind: NAME })?;
         let (rotation, lanes) = (Rotation::new(mean.len(), seed), LaneKernel::new(arch));
         Ok(Self { metric, planes, mean, radius, rotation, arch, lanes, own })
     }
@@ -153,7 +153,7 @@ impl NodeRabitq {
             difference.iter_mut().zip(*neighbor).zip(owner).for_each(|((d, x), o)| *d = x - o);
             let norm = dot(&difference, &difference);
             let deviation = (norm / self.rotation.padded_dim() as f32).sqrt();
-            let scale = if deviation > 0.0 { 1.0 / (deviation * STEPS[self.planes - 1]) } else { 0.0 };
+            let scale = if deviation > 0.0 { 1.0 / (deviation * STEPS[self.planes - 1] as f32) } else { 0.0 };
             let (centre, top) = (self.middle() + 0.5, 2.0 * self.middle());
             // Truncation rounds down what is not negative.
             code.iter_mut().zip(&difference).for_each(|(code, d)| *code = (d * scale + centre).clamp(0.0, top) as u8);
@@ -182,7 +182,7 @@ impl NodeRabitq {
         if self.is_squared() {
             out.base = dot(&out.rotated, &out.rotated);
         }
-        let largest = lanes(&out.rotated, 0.0, |most, x| most.max(x.abs())).into_iter().fold(0.0, f32::max);
+        let largest = largest(&out.rotated);
         out.own_step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
         out.own.iter_mut().zip(whole(&out.rotated, 1.0 / out.own_step)).for_each(|(own, x)| *own = x as i8);
         let widest = widest(&out.rotated);
@@ -208,10 +208,6 @@ impl NodeRabitq {
         }
     }
 }
-
-/// Width of a step between codes in standard deviations of what is coded: the least squared error for Gaussian values
-/// (Max, *Quantizing for minimum distortion*, 1960). One plane keeps the sign alone.
-const STEPS: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0569, 0.0308];
 
 /// Bytes of the two factors behind a node's own row.
 const OWN_FACTORS: usize = 8;
@@ -260,7 +256,7 @@ impl NodeCodec for NodeRabitq {
 
     fn encode_own(&self, owner: &[f32], own: &mut [u8]) {
         let (codes, factors) = own.split_at_mut(owner.len());
-        let largest = owner.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let largest = largest(owner);
         let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         let (mut norm, mut product) = (0f32, 0f32);
         for (code, &x) in codes.iter_mut().zip(owner) {
@@ -288,10 +284,9 @@ impl NodeCodec for NodeRabitq {
 
     fn own(&self, query: &NodeRabitqQuery, own: &[u8]) -> f32 {
         let (codes, factors) = own.split_at(query.own.len());
-        let (factor, norm) = factors.split_at(4);
-        let read = |bytes: &[u8]| bytes.try_into().map_or(0.0, f32::from_le_bytes);
-        let product = self.own.pair(&query.own, bytemuck::cast_slice(codes)) * query.own_step * read(factor);
-        if self.is_squared() { query.base + read(norm) - 2.0 * product } else { query.base - product }
+        let (factor, norm) = (float(factors, 0), float(factors, 4));
+        let product = self.own.pair(&query.own, bytemuck::cast_slice(codes)) * query.own_step * factor;
+        if self.is_squared() { query.base + norm - 2.0 * product } else { query.base - product }
     }
 
     fn origin(&self, query: &NodeRabitqQuery) -> f32 {
@@ -303,156 +298,6 @@ impl NodeCodec for NodeRabitq {
         let (codes, factors) = codes.split_at(out.len() / LANES * query.block_len());
         let factors = bytemuck::cast_slice(&factors[..out.len() * 2 * size_of::<f16>()]);
         self.lanes.estimate(&query, codes, factors, owner, bound, out)
-    }
-}
-
-/// Writes the bits of a code into its lane, plane by plane: see [`ann_core::simd::lanes::place`].
-#[inline(always)]
-fn pack(code: &[u8], planes: usize, lane: usize, codes: &mut [u8]) {
-    let groups = codes.chunks_exact_mut(LANES * GROUP / 2);
-    let parts = (0..planes).rev().flat_map(|shift| code.chunks_exact(4 * GROUP).map(move |part| (shift, part)));
-    for (group, (shift, part)) in groups.zip(parts) {
-        let (low, high) = part.split_at(2 * GROUP);
-        let bits =
-            |values: &[u8]| values.iter().rev().fold(0u32, |bits, value| bits << 1 | u32::from(value >> shift & 1));
-        let (low, high) = (bits(low), bits(high));
-        for (b, byte) in group[4 * lane..4 * lane + 4].iter_mut().enumerate() {
-            *byte = (low >> (4 * b) & 15 | (high >> (4 * b) & 15) << 4) as u8;
-        }
-    }
-}
-
-/// Folds values in sixteen lanes, which processors do side by side; what does not fill them goes to the first ones.
-#[inline(always)]
-fn lanes(values: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> [f32; 16] {
-    let (sixteens, rest) = values.as_chunks::<16>();
-    let mut lanes = [start; 16];
-    for sixteen in sixteens {
-        lanes.iter_mut().zip(sixteen).for_each(|(lane, &x)| *lane = fold(*lane, x));
-    }
-    lanes.iter_mut().zip(rest).for_each(|(lane, &x)| *lane = fold(*lane, x));
-    lanes
-}
-
-/// The sum of values.
-#[inline(always)]
-fn total(values: &[f32]) -> f32 {
-    lanes(values, 0.0, |sum, x| sum + x).iter().sum()
-}
-
-/// The product of two vectors of one length, in sixteen lanes.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut sums = [0f32; 16];
-    for (a, b) in a.iter().zip(b) {
-        sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
-    }
-    sums.iter_mut().zip(a_rest).zip(b_rest).for_each(|((sum, a), b)| *sum += a * b);
-    sums.iter().sum()
-}
-
-/// As [`dot`], with whole numbers; lengths are multiples of sixteen.
-#[inline(always)]
-fn dot_code(code: &[u8], b: &[f32]) -> f32 {
-    let mut sums = [0f32; 16];
-    for (a, b) in code.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
-        sums.iter_mut().zip(a).zip(b).for_each(|((sum, &a), b)| *sum += f32::from(a) * b);
-    }
-    sums.iter().sum()
-}
-
-/// The largest sum of the sizes of four values that share a table; their number is a multiple of sixteen.
-#[inline(always)]
-fn widest(values: &[f32]) -> f32 {
-    let mut widest = [0f32; 4];
-    for sixteen in values.as_chunks::<16>().0 {
-        for (widest, four) in widest.iter_mut().zip(sixteen.as_chunks::<4>().0) {
-            *widest = widest.max(four.iter().map(|x| x.abs()).sum());
-        }
-    }
-    widest.into_iter().fold(0.0, f32::max)
-}
-
-/// The nearest number of half precision that is finite.
-fn half(value: f32) -> f16 {
-    f16::from_f32(value.clamp(-65_504.0, 65_504.0))
-}
-
-/// `values * scale` as the nearest whole numbers, which must lie within ±2²². Adding 1.5 · 2²³ leaves them in the lowest bits,
-/// where a cast would have to mind numbers out of range.
-#[inline(always)]
-fn whole(values: &[f32], scale: f32) -> impl Iterator<Item = i32> + '_ {
-    const MAGIC: f32 = 12_582_912.0;
-    values.iter().map(move |x| (x * scale + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32)
-}
-
-/// The sums of every subset of four whole numbers in a row, each less the least of its table, into `out`. Gives the sum of
-/// what was subtracted. The sizes of four numbers must not sum to more than 255.
-#[inline(always)]
-fn tables(values: &[i32], out: &mut [u8]) -> i32 {
-    /// All ones in the bytes of the subsets that a number is in: bit `i` of the subset's own number.
-    const MEMBERS: [[u64; 2]; 4] =
-        [[0xff00_ff00_ff00_ff00; 2], [0xffff_0000_ffff_0000; 2], [0xffff_ffff_0000_0000; 2], [0, u64::MAX]];
-    let mut least = 0;
-    for (four, table) in values.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<16>().0) {
-        least += four.iter().map(|&x| x.min(0)).sum::<i32>();
-        // Less the least, a positive number counts in its subsets and a negative one in the others: bytes only grow, so that
-        // eight of them are one number in which nothing carries.
-        let mut halves = [0u64; 2];
-        for (&x, members) in four.iter().zip(&MEMBERS) {
-            let size = u64::from(x.unsigned_abs()) * 0x0101_0101_0101_0101;
-            let negative = i64::from(x >> 31) as u64;
-            halves.iter_mut().zip(members).for_each(|(half, member)| *half += size & (member ^ negative));
-        }
-        let (low, high) = table.split_at_mut(8);
-        low.copy_from_slice(&halves[0].to_le_bytes());
-        high.copy_from_slice(&halves[1].to_le_bytes());
-    }
-    least
-}
-
-#[cfg(feature = "persist")]
-mod persist {
-    //! Version 1: the mean as a section, the rotation by its seed.
-
-    use super::{NodeRabitq, NodeRabitqParams};
-    use ann_core::{MAX_DIM, Metric, NodeCodec};
-    use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Serialize, Deserialize)]
-    struct Meta {
-        metric: String,
-        planes: u8,
-        seed: u64,
-        radius: f32,
-    }
-
-    impl Persist for NodeRabitq {
-        const KIND: &'static str = "node-rabitq";
-        const VERSION: u16 = 1;
-
-        fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
-            let (metric, planes) = (self.metric().to_string(), self.planes as u8);
-            writer.meta(&Meta { metric, planes, seed: self.rotation.seed(), radius: self.radius })?;
-            writer.section("mean", &self.mean)
-        }
-
-        fn load(archive: &Archive) -> Result<Self, LoadError> {
-            let Meta { metric, planes, seed, radius } = archive.meta()?;
-            let metric: Metric = metric.parse().map_err(|error| archive.corrupt("metric", format!("{error}")))?;
-            let mean = archive.section::<f32>("mean")?;
-            if !(1..=MAX_DIM).contains(&mean.len()) || mean.iter().any(|x| !x.is_finite()) {
-                return Err(archive.corrupt("mean", "no finite row of 1 to 1,048,576 columns"));
-            }
-            if !(radius.is_finite() && radius > 0.0) {
-                return Err(archive.corrupt("radius", format!("{radius} is no distance")));
-            }
-            let params = NodeRabitqParams { planes: planes.into(), seed };
-            Self::with_mean(mean.to_vec(), radius, metric, &params)
-                .map_err(|error| archive.corrupt("params", error.to_string()))
-        }
     }
 }
 

@@ -65,9 +65,3 @@ pub trait Quantizer: Send + Sync + 'static {
         }
     }
 }
-
-/// Whether `bytes` are finite numbers of type `f32`, one after the other.
-pub(crate) fn are_finite(bytes: &[u8]) -> bool {
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    rest.is_empty() && numbers.iter().all(|&number| f32::from_le_bytes(number).is_finite())
-}

@@ -12,8 +12,8 @@
 //! Cost: a search sorts some `d · 2^bits` scales; `fast` tries two that are best for random rows on average instead. Memory:
 //! `bits / 8` bytes a coordinate, 12 of factors, 8 more where staged.
 
-use crate::quantizer::are_finite;
-use crate::rotated::{Layout, Rotated, RotatedQuery, product};
+use crate::floats::{largest, product};
+use crate::rotated::{Layout, Rotated, RotatedQuery};
 use crate::rotation::gauss;
 use crate::{Quantizer, TrainError};
 use ann_core::simd::Rows;
@@ -186,9 +186,7 @@ impl Quantizer for Rabitq {
     }
 
     fn is_code(&self, code: &[u8]) -> bool {
-        // Two factors and an error, and for a plane of signs one of each.
-        let factors = if self.params.layout().staged { 5 } else { 3 };
-        code.len() == self.code_len() && are_finite(&code[code.len() - 4 * factors..])
+        self.rotated.is_code(code)
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {
@@ -224,7 +222,7 @@ fn magnitudes(r: &[f32], scale: f64, extra: u32, numbers: &mut [f32]) {
 /// row of zeros.
 fn search(r: &[f32], extra: u32, numbers: &mut [f32]) -> f64 {
     let most = f64::from((1_u32 << extra) - 1);
-    let largest = largest(r);
+    let largest = f64::from(largest(r));
     numbers.fill(0.0);
     if largest == 0.0 {
         return 0.0;
@@ -284,14 +282,14 @@ impl Scales {
             let r: Vec<f32> = (0..dim as u64).map(|i| gauss(SEED, row * dim as u64 + i) as f32).collect();
             let scale = search(&r, extra, &mut numbers) / rows as f64;
             scales.by_norm += scale * product(&r, &r).sqrt();
-            scales.by_largest += scale * largest(&r);
+            scales.by_largest += scale * f64::from(largest(&r));
         }
         scales
     }
 
     /// `numbers` become the better of what the two give.
     fn apply(self, r: &[f32], extra: u32, numbers: &mut [f32]) {
-        let (norm, largest) = (product(r, r).sqrt(), largest(r));
+        let (norm, largest) = (product(r, r).sqrt(), f64::from(largest(r)));
         if largest == 0.0 {
             return numbers.fill(0.0);
         }
@@ -310,10 +308,6 @@ impl Scales {
             magnitudes(r, self.by_norm / norm, extra, numbers);
         }
     }
-}
-
-fn largest(r: &[f32]) -> f64 {
-    f64::from(r.iter().fold(0.0_f32, |a, b| a.max(b.abs())))
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@
 //!
 //! Cost: `dim * kept` multiply-adds per row and query, 4 bytes for each once; per row what the scheme within takes.
 
-use crate::kmeans::check_rows;
+use crate::training::{check, check_metric, prepared};
 use crate::{Pca, Quantizer, TrainError};
 use ann_core::simd::Rows;
-use ann_core::{MAX_DIM, Matrix, MatrixView, Metric, Par, ScratchPool, prepare_dense, unit_distance};
+use ann_core::{MAX_DIM, Matrix, MatrixView, Metric, Par, ScratchPool, unit_distance};
 
 /// How many principal components are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,8 +66,7 @@ impl<Q: Quantizer> Reduced<Q> {
         par: Par,
         train: impl FnOnce(MatrixView<'_, f32>, Metric) -> Result<Q, TrainError>,
     ) -> Result<Self, TrainError> {
-        check_metric::<Q>(metric)?;
-        check_rows(rows, metric)?;
+        check(rows, metric, Q::NAME)?;
         let dim = rows.dim();
         match keep {
             Keep::Columns(found) if !(1..=dim).contains(&found) => {
@@ -78,20 +77,8 @@ impl<Q: Quantizer> Reduced<Q> {
             }
             _ => {}
         }
-        let (mut unit, mut all) = (Vec::new(), Vec::new());
-        let rows = if metric == Metric::Cosine {
-            for row in rows.rows() {
-                prepare_dense(row, metric, dim, &mut unit);
-                all.extend_from_slice(&unit);
-            }
-            all.as_slice()
-        } else {
-            rows.as_slice()
-        };
-        if rows.is_empty() {
-            return Err(TrainError::TooFew { found: 0, needed: 1 });
-        }
-        let pca = par.install(|par| Pca::of(rows, dim, par))?;
+        let rows = prepared(rows, metric, usize::MAX, 0);
+        let pca = par.install(|par| Pca::of(&rows, dim, par))?;
         let total: f64 = pca.eigenvalues.iter().sum();
         let share = |kept: usize| if total > 0.0 { pca.eigenvalues[..kept].iter().sum::<f64>() / total } else { 1.0 };
         let kept = match keep {
@@ -137,7 +124,7 @@ impl<Q: Quantizer> Reduced<Q> {
     ) -> Result<Self, TrainError> {
         /// Directions have norm 1.
         const MOST: f32 = 1.001;
-        check_metric::<Q>(metric)?;
+        check_metric(metric, Q::NAME)?;
         if inner.metric() != inner_metric(metric) {
             return Err(TrainError::Metric { metric: inner.metric(), kind: "reduced" });
         }
@@ -191,13 +178,6 @@ impl<Q: Quantizer> Reduced<Q> {
             Metric::Cosine => out.iter_mut().for_each(|x| *x = unit_distance(bias - *x)),
             _ => {}
         }
-    }
-}
-
-fn check_metric<Q: Quantizer>(metric: Metric) -> Result<(), TrainError> {
-    match metric {
-        Metric::L2 | Metric::InnerProduct | Metric::Cosine => Ok(()),
-        _ => Err(TrainError::Metric { metric, kind: Q::NAME }),
     }
 }
 

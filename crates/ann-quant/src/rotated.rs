@@ -8,15 +8,16 @@
 //! We centre queries as well as rows, for one centre serves all rows: less to round, and no term for the product of centre and
 //! code. A code is the planes of a [`Grid`], then the factors in `f32`.
 
+use crate::floats::{are_finite, product};
+use crate::training::mean;
 use crate::{Rotation, TrainError};
 use ann_core::simd::Rows;
-use ann_core::{MatrixView, Metric, Par, RowError, ScratchPool, check_dense, prepare_dense};
+use ann_core::{MatrixView, Metric, Par};
 
 pub(crate) mod grid;
 #[cfg(feature = "persist")]
 pub(crate) mod persist;
 
-pub(crate) use grid::nearest;
 use grid::{BLOCK, Grid, Rounded, factor, products};
 
 /// What the codes of a scheme look like.
@@ -97,6 +98,11 @@ impl Rotated {
 
     pub(crate) fn code_len(&self) -> usize {
         self.grid.end() + 4 * self.factors()
+    }
+
+    /// Whether the factors are numbers.
+    pub(crate) fn is_code(&self, code: &[u8]) -> bool {
+        code.len() == self.code_len() && are_finite(&code[self.grid.end()..])
     }
 
     /// Rotates `vector` less the centre into the first half of `scratch`; the second half has room for its numbers.
@@ -256,52 +262,4 @@ impl Rotated {
         }
         whole
     }
-}
-
-/// Inner product in `f64`, in a fixed order that leaves room for vectors.
-pub(crate) fn product(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0_f64; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(a[lane]) * f64::from(b[lane]);
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
-    sums.iter().sum::<f64>() + rest
-}
-
-/// The mean of rows as the metric keeps them, each checked.
-pub(crate) fn mean(
-    rows: MatrixView<'_, f32>,
-    metric: Metric,
-    kind: &'static str,
-    par: Par,
-) -> Result<Vec<f32>, TrainError> {
-    const CHUNK: usize = 1024;
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(TrainError::Metric { metric, kind });
-    }
-    if rows.is_empty() {
-        return Err(TrainError::TooFew { found: 0, needed: 1 });
-    }
-    let dim = rows.dim();
-    let pool = ScratchPool::<Vec<f32>>::default();
-    let parts = par.install(|par| {
-        par.map_chunks(rows.len(), CHUNK, &pool, |row, range| {
-            let mut sum = vec![0.0_f64; dim];
-            for i in range {
-                check_dense(rows.row(i), dim, metric).map_err(|source| RowError { row: i, source })?;
-                prepare_dense(rows.row(i), metric, dim, row);
-                sum.iter_mut().zip(&*row).for_each(|(sum, &x)| *sum += f64::from(x));
-            }
-            Ok::<_, RowError>(sum)
-        })
-    });
-    let mut total = vec![0.0; dim];
-    for part in parts {
-        total.iter_mut().zip(part?).for_each(|(total, sum)| *total += sum);
-    }
-    Ok(total.into_iter().map(|sum| (sum / rows.len() as f64) as f32).collect())
 }

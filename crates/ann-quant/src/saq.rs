@@ -14,13 +14,13 @@
 //! codes take `bits · dim / 8` bytes and 8 of factors, whatever the cuts.
 
 use crate::caq::adjust;
+use crate::floats::product;
 use crate::g4::round;
-use crate::kmeans::{check_rows, sample};
 use crate::rotated::grid::{BLOCK, Grid, Rounded, factor};
-use crate::rotated::product;
+use crate::training::{check, prepared};
 use crate::{Pca, Quantizer, Rotation, TrainError};
 use ann_core::simd::{Arch, Kernel, Op, Rows};
-use ann_core::{MatrixView, Metric, Par, prepare_dense, split_mix};
+use ann_core::{MatrixView, Metric, Par, split_mix};
 use plan::{LOST, Part, plan};
 use std::ops::Range;
 
@@ -127,23 +127,10 @@ impl Saq {
         /// Rows for each column, and in all, that tell variances well enough.
         const ENOUGH: (usize, usize) = (64, 16_384);
         params.check()?;
-        if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-            return Err(TrainError::Metric { metric, kind: Self::NAME });
-        }
-        if rows.is_empty() {
-            return Err(TrainError::TooFew { found: 0, needed: 1 });
-        }
-        check_rows(rows, metric)?;
+        check(rows, metric, Self::NAME)?;
         let dim = rows.dim();
         let limit = ENOUGH.1.max(ENOUGH.0 * dim);
-        let mut chosen = sample(rows, limit, params.seed).unwrap_or_else(|| rows.as_slice().to_vec());
-        if metric == Metric::Cosine {
-            let mut unit = Vec::new();
-            for row in chosen.chunks_exact_mut(dim) {
-                prepare_dense(row, metric, dim, &mut unit);
-                row.copy_from_slice(&unit);
-            }
-        }
+        let chosen = prepared(rows, metric, limit, params.seed);
         let Pca { mean, mut components, eigenvalues } = par.install(|par| Pca::of(&chosen, dim, par))?;
         let must = "enough for one bit of each of the first 64 columns";
         let parts = plan(&eigenvalues, params.budget(dim));

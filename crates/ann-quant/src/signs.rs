@@ -4,8 +4,13 @@
 //! becomes a weighted sum of such vectors: with weights 1, 2, 4, … they stand for the odd numbers from `1 - 2^planes` to
 //! `2^planes - 1`. So a product of numbers and signs is one exact count of bits per plane; a single plane compares signs
 //! with signs.
+//!
+//! Around a centre `c` a product is `⟨q, c⟩ + ⟨x - c, c⟩ + ⟨q - c, x - c⟩`. The first is the same for all rows and the second is
+//! known exactly when a row is coded, so that only the last, of shorter vectors, has to be estimated.
 
+use crate::floats::largest;
 use ann_core::simd::{Kernel, Rows};
+use ann_core::{Metric, unit_distance};
 
 /// Rows counted at once.
 const BLOCK: usize = 64;
@@ -20,7 +25,7 @@ pub struct SignQuery {
     /// Signs in a vector.
     signs: usize,
     /// The product with the centre, or the squared distance to it.
-    pub(crate) bias: f64,
+    bias: f64,
     /// Where vectors are prepared.
     pub(crate) vector: Vec<f32>,
 }
@@ -66,6 +71,26 @@ impl SignQuery {
         self.weights.clear();
     }
 
+    /// Sets what all rows have in common.
+    pub(crate) fn set_bias(&mut self, metric: Metric, query: &[f32], centre: &[f32]) {
+        let pairs = query.iter().zip(centre).map(|(&x, &c)| (f64::from(x), f64::from(c)));
+        self.bias = match metric {
+            Metric::L2 => pairs.map(|(x, c)| (x - c).powi(2)).sum(),
+            _ => pairs.map(|(x, c)| x * c).sum(),
+        };
+    }
+
+    /// The distance to a row whose code has the given product with the query; `own` is what the row adds: the squared norm
+    /// of its code under L2, of products that of the centre and the row less the centre.
+    #[inline]
+    pub(crate) fn distance(&self, metric: Metric, own: f64, product: f64) -> f32 {
+        match metric {
+            Metric::L2 => (self.bias + own - 2.0 * product).max(0.0) as f32,
+            Metric::InnerProduct => -(self.bias + own + product) as f32,
+            _ => unit_distance((self.bias + own + product) as f32),
+        }
+    }
+
     /// Adds a vector of signs as it is.
     pub(crate) fn add(&mut self, weight: f64, signs: impl Iterator<Item = bool>) {
         push(signs, &mut self.planes);
@@ -75,7 +100,7 @@ impl SignQuery {
     /// Rounds `self.vector` to sums of `planes` vectors of signs, each repeated `times` times.
     pub(crate) fn round(&mut self, planes: usize, times: usize) {
         let vector = std::mem::take(&mut self.vector);
-        let largest = vector.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let largest = largest(&vector);
         let top = f64::from((1u32 << planes) - 1);
         let scale = if largest > 0.0 { f64::from(largest) / top } else { 1.0 };
         // The odd number next to x / scale is 2 * level - top.
@@ -125,14 +150,6 @@ impl SignQuery {
             }
             out.iter_mut().zip(&*sums).for_each(|(to, &sum)| *to = sum as f32);
         }
-    }
-}
-
-/// The factor that lies at `at` in a code.
-pub(crate) fn factor(code: &[u8], at: usize) -> f64 {
-    match code[at..].first_chunk::<4>() {
-        Some(&bytes) => f64::from(f32::from_le_bytes(bytes)),
-        None => 0.0,
     }
 }
 

@@ -4,14 +4,15 @@
 //! magnitude, or as many as make the angle to the row smallest. `t` is half the sum of two vectors of signs (of `1` and `1`
 //! for 1, of `1` and `-1` for 0), so that the two planes of a code are compared as binary codes are.
 //!
-//! Bytes per row: `dim / 4` in whole words of 8, 4 for the scale and 4 for the number of places that are not 0.
+//! Bytes per row: `dim / 4` in whole words of 8, 4 for the scale, and 4 for the squared norm of the code under L2, else for
+//! the product of the centre and the row less the centre.
 
 use crate::binary::{centre, check_parts, hamming};
-use crate::quantizer::are_finite;
+use crate::floats::{are_finite, float, product};
 use crate::signs::{self, SignQuery};
 use crate::{Quantizer, TrainError};
 use ann_core::simd::{Kernel, Rows};
-use ann_core::{MatrixView, Metric, unit_distance};
+use ann_core::{MatrixView, Metric};
 
 /// How rows become ternary and what they are compared with.
 ///
@@ -142,13 +143,8 @@ impl Ternary {
         let at = self.words_len();
         for (i, x) in out.iter_mut().enumerate() {
             let code = code(i);
-            let (scale, count) = (signs::factor(code, at), signs::factor(code, at + 4));
-            let product = f64::from(*x) / 2.0 * scale;
-            *x = match self.metric {
-                Metric::L2 => (query.bias + scale * scale * count - 2.0 * product).max(0.0) as f32,
-                Metric::InnerProduct => -(query.bias + product) as f32,
-                _ => unit_distance((query.bias + product) as f32),
-            };
+            let (scale, own) = (f64::from(float(code, at)), f64::from(float(code, at + 4)));
+            *x = query.distance(self.metric, own, f64::from(*x) / 2.0 * scale);
         }
     }
 }
@@ -173,10 +169,14 @@ impl Quantizer for Ternary {
         scratch.clear();
         scratch.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre));
         let (chosen, scale, count) = self.choose(scratch);
+        let own = match self.metric {
+            Metric::L2 => scale * scale * count as f64,
+            _ => product(scratch, &self.centre),
+        };
         let (words, factors) = code.split_at_mut(self.words_len());
         signs::write(Self::halves(scratch, &chosen), words);
-        for (to, factor) in factors.chunks_exact_mut(4).zip([scale as f32, count as f32]) {
-            to.copy_from_slice(&factor.to_le_bytes());
+        for (to, factor) in factors.as_chunks_mut::<4>().0.iter_mut().zip([scale, own]) {
+            *to = (factor as f32).to_le_bytes();
         }
     }
 
@@ -186,7 +186,7 @@ impl Quantizer for Ternary {
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {
-        let scale = signs::factor(code, self.words_len()) as f32;
+        let scale = float(code, self.words_len());
         let dim = self.dim();
         for (i, (x, centre)) in vector.iter_mut().zip(&self.centre).enumerate() {
             *x = centre + scale * (signs::read(code, i) + signs::read(code, dim + i)) / 2.0;
@@ -195,17 +195,9 @@ impl Quantizer for Ternary {
 
     fn prepare(&self, query: &[f32], out: &mut SignQuery) {
         out.reset(2 * self.dim());
-        let pairs = || query.iter().zip(&self.centre);
+        out.set_bias(self.metric, query, &self.centre);
         out.vector.clear();
-        if self.metric == Metric::L2 || self.params.planes == 1 {
-            out.vector.extend(pairs().map(|(x, centre)| x - centre));
-        } else {
-            out.vector.extend_from_slice(query);
-        }
-        out.bias = match self.metric {
-            Metric::L2 => pairs().map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum(),
-            _ => pairs().map(|(&x, &c)| f64::from(x) * f64::from(c)).sum(),
-        };
+        out.vector.extend(query.iter().zip(&self.centre).map(|(x, centre)| x - centre));
         if self.params.planes == 1 {
             let vector = std::mem::take(&mut out.vector);
             let (chosen, scale, _) = self.choose(&vector);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside of test functions, too
 
-use crate::rotated::product;
+use crate::floats::product;
 use crate::rotation::gauss;
 use crate::{CodeStore, Quantizer, TrainError};
 use ann_core::simd::Rows;

@@ -196,6 +196,31 @@ fn acceptance_of_codes_of_few_bits() {
     check_signs(FULL, 0.015);
 }
 
+/// What rows and queries have in common is known exactly, so that it costs nothing.
+#[test]
+fn products_of_rows_of_norm_1_rank_as_their_distances() {
+    let set = spec256(2000, 20);
+    for rotation in [None, Some(1)] {
+        let params = BinaryParams { rotation, planes: 8, ..BinaryParams::default() };
+        let distances = |metric| {
+            let binary = Binary::train(set.base.view(), metric, &params).unwrap();
+            let store = CodeStore::from_rows(binary, set.base.view(), Par::Ambient).unwrap();
+            let (mut scratch, mut out) = (Default::default(), vec![0.0; 2000]);
+            let scan = |query| {
+                store.scan(query, &mut scratch, &mut out);
+                out.clone()
+            };
+            set.queries.rows().flat_map(scan).collect::<Vec<f32>>()
+        };
+        let squared = distances(Metric::L2);
+        for (metric, add) in [(Metric::Cosine, 0.0), (Metric::InnerProduct, 1.0)] {
+            for (squared, x) in squared.iter().zip(distances(metric)) {
+                assert!((squared / 2.0 - (add + x)).abs() < 1e-4, "{metric}: {squared} and {x}");
+            }
+        }
+    }
+}
+
 /// Columns kept, and 10@10 and 10@20 of raw products, then of products of parts of norm 1.
 const MATRYOSHKA: [(usize, [f64; 2], [f64; 2]); 3] =
     [(32, [0.535, 0.720], [0.519, 0.724]), (64, [0.767, 0.947], [0.762, 0.960]), (128, [0.904, 0.999], [0.900, 0.999])];

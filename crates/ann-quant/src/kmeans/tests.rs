@@ -1,4 +1,5 @@
 use super::*;
+use ann_core::RowError;
 use ann_testkit::portable::{Portable, iso64, mix128, spec256};
 use ann_testkit::shapes;
 

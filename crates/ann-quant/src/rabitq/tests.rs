@@ -155,7 +155,7 @@ fn without_rotation_bounds_fail() {
     let set = mrl256(1000, 40);
     let store = |rotation: Rotation| {
         let rows = set.base.view();
-        let centre = crate::rotated::mean(rows, Metric::L2, "test", Par::Serial).unwrap();
+        let centre = crate::training::mean(rows, Metric::L2, "test", Par::Serial).unwrap();
         let rotated = Rotated::new(Metric::L2, centre, rotation, params(1).layout()).unwrap();
         CodeStore::from_rows(Rabitq::with(params(1), rotated), rows, Par::Serial).unwrap()
     };

@@ -5,6 +5,7 @@
 //! are rounded to 8 bits, so that all sums are exact integers.
 
 use crate::TrainError;
+use crate::floats::{float, largest, nearest};
 use ann_core::simd::{Arch, Kernel, Op, PackedDot, Rows};
 use std::ops::Range;
 
@@ -36,7 +37,7 @@ enum PlaneKernel {
 /// A query rounded to bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rounded {
-    numbers: Vec<i8>,
+    pub(crate) numbers: Vec<i8>,
     /// What one of the numbers stands for.
     pub(crate) scale: f32,
     /// Sum of the numbers.
@@ -127,11 +128,11 @@ impl Rounded {
     /// Rounds `values`.
     #[inline(always)]
     pub(crate) fn set(&mut self, values: &[f32]) {
-        let largest = values.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        let largest = largest(values);
         self.scale = largest / 127.0;
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         self.numbers.clear();
-        self.numbers.extend(values.iter().map(|x| nearest(x * inverse)));
+        self.numbers.extend(values.iter().map(|x| nearest(x * inverse) as i8));
         self.numbers.resize(values.len().next_multiple_of(8), 0);
         self.sum = self.numbers.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
     }
@@ -210,26 +211,5 @@ impl Plane {
 /// Factor `index` of a code; 0 where there is none.
 #[inline(always)]
 pub(crate) fn factor(factors: &[u8], index: usize) -> f32 {
-    factors.get(4 * index..).and_then(|bytes| bytes.first_chunk()).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
-}
-
-/// The whole number nearest to `x`, which lies within ±127. The shift rounds, and leaves the number in the lowest bits; a
-/// call for each coordinate would take longer than the rotation.
-#[inline(always)]
-pub(crate) fn nearest(x: f32) -> i8 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2^23
-    ((x + SHIFT).to_bits() as u8).cast_signed()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nearest;
-
-    #[test]
-    fn whole_numbers_are_the_nearest_ones() {
-        for quarter in -508..=508_i32 {
-            let x = quarter as f32 / 4.0;
-            assert_eq!(i32::from(nearest(x)), x.round_ties_even() as i32, "{x}");
-        }
-    }
+    float(factors, 4 * index)
 }

@@ -3,6 +3,7 @@
 //! Version 1 of each.
 
 use super::{Layout, Rotated};
+use crate::training::check_metric;
 use crate::{G4, G4Params, Rabitq, RabitqParams, Rotation};
 use ann_core::{MAX_DIM, Metric};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
@@ -34,9 +35,7 @@ pub(crate) fn metric_and_mean(
     dim: u64,
 ) -> Result<(Metric, Vec<f32>), LoadError> {
     let metric: Metric = archive.valid("metric", metric.parse())?;
-    if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-        return Err(archive.corrupt("metric", format!("codes have no {metric} distances")));
-    }
+    archive.valid("metric", check_metric(metric, "these"))?;
     let dim = match usize::try_from(dim) {
         Ok(dim @ 1..=MAX_DIM) => dim,
         _ => return Err(archive.corrupt("dim", format!("{dim}, expected 1 to {MAX_DIM}"))),

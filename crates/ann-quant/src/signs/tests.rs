@@ -24,17 +24,26 @@ fn distances<Q: Quantizer>(store: &CodeStore<Q>, query: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Distances are those of the query to decoded rows, but for `tolerance` of their size.
-fn check_decoded<Q: Quantizer>(store: &CodeStore<Q>, queries: &Matrix<f32>, tolerance: f64) {
+/// Distances are those of the query to decoded rows, but for `tolerance` of their size; products with `centre`, if there is
+/// one, are those of `rows` themselves.
+fn check_decoded<Q: Quantizer>(
+    store: &CodeStore<Q>,
+    (rows, centre): (&Matrix<f32>, &[f32]),
+    queries: &Matrix<f32>,
+    tolerance: f64,
+) {
     let metric = store.quantizer().metric();
-    let (mut decoded, mut unit) = (vec![0.0; queries.dim()], Vec::new());
+    let (mut decoded, mut unit, mut row) = (vec![0.0; queries.dim()], Vec::new(), Vec::new());
     for query in queries.rows() {
         for (id, found) in distances(store, query).into_iter().enumerate() {
             store.quantizer().decode(store.code(id as u32), &mut decoded);
             ann_core::prepare_dense(query, metric, query.len(), &mut unit);
+            ann_core::prepare_dense(rows.row(id), metric, query.len(), &mut row);
+            let lost = row.iter().zip(&decoded).zip(centre).map(|((x, y), c)| f64::from((x - y) * c)).sum::<f64>();
             let expected = match metric {
-                Metric::Cosine => (1.0 + distance(Metric::InnerProduct, &unit, &decoded)).clamp(0.0, 2.0),
-                _ => distance(metric, query, &decoded),
+                Metric::L2 => distance(metric, query, &decoded),
+                Metric::Cosine => (1.0 + distance(Metric::InnerProduct, &unit, &decoded) - lost).clamp(0.0, 2.0),
+                _ => distance(metric, query, &decoded) - lost,
             };
             let size = if metric == Metric::Cosine { 1.0 } else { queries.dim() as f64 };
             assert!((f64::from(found) - expected).abs() < tolerance * size, "{metric}: {found}, {expected}");
@@ -91,11 +100,14 @@ fn distances_are_those_to_decoded_rows() {
                     continue;
                 }
                 let params = BinaryParams { centred, scaled, rotation, planes: 8 };
-                check_decoded(&binary(&rows, metric, &params), &queries, 0.02);
+                let store = binary(&rows, metric, &params);
+                let centre = if scaled { store.quantizer().centre() } else { &[] };
+                check_decoded(&store, (&rows, centre), &queries, 0.02);
             }
             for (nonzero, optimal) in [(None, false), (Some(dim / 3), false), (None, true)] {
                 let params = TernaryParams { centred: true, nonzero, optimal, planes: 8 };
-                check_decoded(&ternary(&rows, metric, &params), &queries, 0.02);
+                let store = ternary(&rows, metric, &params);
+                check_decoded(&store, (&rows, store.quantizer().centre()), &queries, 0.02);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Which range of values the codes span.
 
 use super::{Sq, SqClip, SqParams, SqRange};
+use crate::training::check;
 use crate::{Quantizer, TrainError};
-use ann_core::{MatrixView, Metric, Par, RowError, ScratchPool, check_dense, prepare_dense};
+use ann_core::{MatrixView, Metric, Par, ScratchPool, prepare_dense};
 
 /// Rows per task.
 const CHUNK: usize = 4096;
@@ -75,15 +76,7 @@ impl Sq {
     /// [`TrainError::Value`] if `params` are out of range.
     pub fn train(rows: MatrixView<'_, f32>, metric: Metric, params: &SqParams, par: Par) -> Result<Self, TrainError> {
         params.check()?;
-        if !matches!(metric, Metric::L2 | Metric::InnerProduct | Metric::Cosine) {
-            return Err(TrainError::Metric { metric, kind: Self::NAME });
-        }
-        if rows.is_empty() {
-            return Err(TrainError::TooFew { found: 0, needed: 1 });
-        }
-        for (row, vector) in rows.rows().enumerate() {
-            check_dense(vector, rows.dim(), metric).map_err(|source| RowError { row, source })?;
-        }
+        check(rows, metric, Self::NAME)?;
         let columns = par.install(|par| spreads(rows, metric, par));
         let all = columns.iter().fold(Spread::NOTHING, |mut all, column| {
             all.merge(column);
