@@ -178,12 +178,12 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
             frontier.insert(Key::new(leader.id, leader.distance));
         }
         let mut estimates = [0.0; MOST_LANES];
-        let mut next = frontier.pop();
+        let mut next = frontier.pop().map(Key::node);
         let mut coming = Coming { node: next, line: 0 };
         coming.ask(pieces, usize::MAX);
         while let Some(node) = next {
             // The node after this one is settled before its neighbours are known, and comes from memory meanwhile.
-            next = frontier.pop();
+            next = frontier.pop().map(Key::node);
             coming = Coming { node: next, line: 0 };
             coming.ask(pieces, FEW);
             let piece = pieces.row(node as usize);
@@ -205,7 +205,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
                 }
             }
             if next.is_none() {
-                next = frontier.pop();
+                next = frontier.pop().map(Key::node);
                 coming = Coming { node: next, line: 0 };
             }
             coming.ask(pieces, usize::MAX);

@@ -93,15 +93,15 @@ impl Frontier {
 
     /// Takes the nearest node that is not expanded, and marks it.
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<u32> {
+    pub(crate) fn pop(&mut self) -> Option<Key> {
         let key = self.keys.get_mut(self.cursor)?;
-        let node = key.node();
+        let next = *key;
         key.0 |= 1;
         self.cursor += 1;
         while self.keys.get(self.cursor).is_some_and(|key| key.expanded()) {
             self.cursor += 1;
         }
-        Some(node)
+        Some(next)
     }
 
     /// The nodes that [`Self::pop`] would give now, one after another.
@@ -150,7 +150,7 @@ mod tests {
                 if id % 3 == 0 && expanded.len() < pops {
                     let nearest = frontier.neighbors().map(|n| n.id).find(|id| !expanded.contains(id));
                     prop_assert_eq!(frontier.unexpanded().next(), nearest);
-                    prop_assert_eq!(frontier.pop(), nearest);
+                    prop_assert_eq!(frontier.pop().map(Key::node), nearest);
                     expanded.extend(nearest);
                 }
             }

@@ -46,6 +46,9 @@ pub(crate) struct Walk {
     pub(crate) estimated: Vec<Neighbor>,
     /// Nodes to expand in a filtered walk, where the frontier holds accepted nodes only.
     open: BinaryHeap<Reverse<Key>>,
+    /// The nodes expanded, in that order, of walks without a filter that are asked to keep them.
+    pub(crate) expanded: Vec<Neighbor>,
+    pub(crate) keeps_expanded: bool,
     pub(crate) stats: SearchStats,
 }
 
@@ -62,6 +65,7 @@ impl Walk {
         self.visited.reset(graph.links.len());
         self.frontier.reset(ef);
         self.open.clear();
+        self.expanded.clear();
         // The most that a hop can meet, so that no later hop allocates.
         let block = BEAM * graph.links.dim();
         self.nodes.reserve(block.saturating_sub(self.nodes.len()));
@@ -121,7 +125,11 @@ impl Walk {
     #[inline(always)]
     fn next<F: Filter>(&mut self) -> Option<u32> {
         if F::PASS_ALL {
-            return self.frontier.pop();
+            let key = self.frontier.pop()?;
+            if self.keeps_expanded {
+                self.expanded.push(key.neighbor());
+            }
+            return Some(key.node());
         }
         let Reverse(key) = self.open.pop()?;
         (key.distance() <= self.frontier.bound() || !self.frontier.is_full()).then(|| key.node())

@@ -26,13 +26,22 @@ pub enum OcclusionRule {
         /// Between 0 and 180.
         min_degrees: f32,
     },
+    /// As `Nearest`, and then, while there is room, as `Relaxed` among the candidates left: what the code of DiskANN does
+    /// (`occlude_list`), where its paper relaxes at once. Candidates are then all nodes that a walk expanded, which
+    /// keeps links to far rows in graphs of one layer.
+    Staged {
+        /// At least 1; 1 is `Nearest`.
+        alpha: f32,
+    },
 }
 
 impl OcclusionRule {
     /// Whether `s` occludes `c`, from the distances base–candidate, base–kept and kept–candidate.
     fn occludes(self, pc: f32, ps: f32, sc: f32) -> bool {
         match self {
-            Self::Nearest => sc <= pc,
+            Self::Nearest | Self::Staged { .. } => sc <= pc,
+            // Of two negated products the nearer is the larger in size.
+            Self::Relaxed { alpha } if pc < 0.0 => sc <= alpha * pc,
             Self::Relaxed { alpha } => sc * alpha <= pc,
             Self::Angle { min_degrees } => {
                 let cosine = (pc + ps - sc) / (2.0 * (pc * ps).sqrt());
@@ -98,12 +107,32 @@ pub(crate) fn select_neighbors<S: VectorStore>(
         if !is_occluded(&oracle, selection.rule, base, candidate, kept, &scratch.rows, &mut scratch.distances) {
             kept.push(candidate);
             scratch.rows.push(candidate_row);
-        } else if selection.keep_pruned {
+        } else {
             scratch.pruned.push(candidate);
         }
     }
-    let room = base.degree.saturating_sub(kept.len());
-    kept.extend(scratch.pruned.iter().take(room));
+    if let OcclusionRule::Staged { alpha } = selection.rule {
+        let SelectScratch { oracle, rows, distances, pruned } = scratch;
+        pruned.retain(|&candidate| {
+            if kept.len() >= base.degree {
+                return true;
+            }
+            let candidate_row = row(candidate.id);
+            let oracle = store.oracle_at(candidate_row, oracle);
+            let occluded =
+                is_occluded(&oracle, OcclusionRule::Relaxed { alpha }, base, candidate, kept, rows, distances);
+            if !occluded {
+                kept.push(candidate);
+                rows.push(candidate_row);
+            }
+            occluded
+        });
+        kept.sort_unstable();
+    }
+    if selection.keep_pruned {
+        let room = base.degree.saturating_sub(kept.len());
+        kept.extend(scratch.pruned.iter().take(room));
+    }
 }
 
 /// Neighbours tested per call of the oracle: most candidates fall to the first few.
@@ -122,6 +151,10 @@ fn is_occluded(
         distances.resize(rows.len(), 0.0);
         oracle.distances(rows, distances);
         for (s, &sc) in kept.iter().zip(distances.iter()) {
+            // What was kept in an earlier stage may be farther than the candidate, and does not stand in its way.
+            if *s > candidate {
+                continue;
+            }
             let copy = s.distance == base.itself;
             let occluded = match copy {
                 true => candidate.distance == base.itself,

@@ -8,6 +8,7 @@
 use super::hierarchy::Layer;
 use super::parents::most_pinned;
 use super::{BuildError, Hierarchy, Hnsw};
+use crate::OcclusionRule;
 use crate::adjacency::NONE;
 use crate::frontier::Key;
 use crate::search::Walk;
@@ -23,6 +24,12 @@ const LINKED_PER_NEW: usize = 512;
 
 /// Rows per unit of parallel work, few because rounds are small.
 const CHUNK: usize = 4;
+
+/// Rows among which the medoid of a graph of one layer is sought: all pairs are compared.
+const MEDOID_SAMPLE: usize = 256;
+
+/// Most candidates of a row where they come from the whole path of its walk, as in DiskANN.
+const POOL: usize = 750;
 
 /// Keeps the order of insertion apart from the levels, which are drawn from the same seed.
 const ORDER_STREAM: u64 = 0x6F72_6465_7221;
@@ -119,6 +126,13 @@ impl<S: VectorStore> Hnsw<S> {
         let (first, len) = (self.hierarchy.base.len(), self.store.len());
         let mut order: Vec<u32> = (first as u32..len as u32).collect();
         order.sort_unstable_by_key(|&row| (split_mix(self.hierarchy.params.seed ^ ORDER_STREAM, u64::from(row)), row));
+        if self.hierarchy.params.max_layers == 1
+            && first == 0
+            && let Some(medoid) = self.medoid()
+        {
+            // The row inserted first is where walks begin.
+            order.sort_by_key(|&row| row != medoid);
+        }
         self.hierarchy.base.add_nodes(len - first);
         self.hierarchy.parents.resize(len, NONE);
         if first == 0
@@ -166,12 +180,27 @@ impl<S: VectorStore> Hnsw<S> {
         }
     }
 
+    /// The row nearest to all others, of a sample; `None` if there is no row.
+    fn medoid(&self) -> Option<u32> {
+        let (len, mut scratch) = (self.store.len(), S::Scratch::default());
+        let count = MEDOID_SAMPLE.min(len);
+        let sample: Vec<u32> = (0..count).map(|i| (i * len / count) as u32).collect();
+        let mut distances = vec![0.0; count];
+        let mut sum = |&row: &u32| {
+            self.store.oracle_at(row, &mut scratch).distances(&sample, &mut distances);
+            distances.iter().map(|&distance| f64::from(distance)).sum::<f64>()
+        };
+        let sums: Vec<(f64, u32)> = sample.iter().map(|row| (sum(row), *row)).collect();
+        sums.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
+    }
+
     /// Finds the neighbours of a new row on the layers that exist, in the graph as it is.
     fn plan(&self, row: u32, scratch: &mut Scratch<S>) -> Plan {
         let Scratch { walk, oracle, select, candidates, chosen, block } = scratch;
         let oracle = self.store.oracle_at(row, oracle);
         let itself = oracle.distance(row);
         let top = self.hierarchy.params.level(row).min(self.hierarchy.upper.len());
+        walk.keeps_expanded = matches!(self.hierarchy.params.rule, OcclusionRule::Staged { .. });
         let mut node = self.hierarchy.descend(&oracle, top, walk);
         let mut plan = Vec::with_capacity(top + 1);
         for layer in (0..=top).rev() {
@@ -181,7 +210,12 @@ impl<S: VectorStore> Hnsw<S> {
                 Some(above) => walk.search(self.hierarchy.upper[above].view(), &oracle, &All, node, ef),
             }
             candidates.clear();
-            candidates.extend(walk.found());
+            if layer == 0 && walk.keeps_expanded {
+                walk.expanded.sort_unstable();
+                candidates.extend(walk.expanded.iter().take(POOL));
+            } else {
+                candidates.extend(walk.found());
+            }
             if self.hierarchy.params.extend_candidates {
                 self.extend_candidates(layer, &oracle, candidates, block);
             }

@@ -71,6 +71,26 @@ impl ParamError {
 }
 
 impl HnswParams {
+    /// One layer, entered at a medoid: NSW with bounded lists. In more than some 30 dimensions it searches as the stack does
+    /// (Munyampirwa, Lakshman & Coleman, *Down with the Hierarchy*, arXiv:2412.01940) and takes a little less memory.
+    pub fn nsw(m: usize) -> Self {
+        Self { m, max_layers: 1, ..Self::default() }
+    }
+
+    /// The graph of DiskANN in memory: one layer, entered at a medoid, up to `max_degree` links, candidates from the whole
+    /// path of a walk, and links that are relaxed by 1.2 while there is room. Subramanya et al., *DiskANN*,
+    /// NeurIPS 2019; one pass from an empty graph, as its code does it. 32 to 128 links suit most data.
+    pub fn vamana(max_degree: usize) -> Self {
+        Self {
+            m: max_degree,
+            m0: Some(max_degree),
+            ef_construction: 100,
+            max_layers: 1,
+            rule: OcclusionRule::Staged { alpha: 1.2 },
+            ..Self::default()
+        }
+    }
+
     /// Most links per node on layer 0.
     pub fn m0(&self) -> usize {
         self.m0.unwrap_or(2 * self.m)
@@ -89,7 +109,7 @@ impl HnswParams {
         ParamError::unless((1..=16).contains(&self.max_layers), "max_layers", self.max_layers, "between 1 and 16")?;
         match self.rule {
             OcclusionRule::Nearest => Ok(()),
-            OcclusionRule::Relaxed { alpha } => {
+            OcclusionRule::Relaxed { alpha } | OcclusionRule::Staged { alpha } => {
                 ParamError::unless(alpha >= 1.0 && alpha.is_finite(), "alpha", alpha, "at least 1")
             }
             OcclusionRule::Angle { min_degrees } => {

@@ -7,6 +7,7 @@ mod contention;
 #[cfg(feature = "persist")]
 mod determinism;
 mod filters;
+mod flat;
 mod growth;
 mod halves;
 mod hostile;
