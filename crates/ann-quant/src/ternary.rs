@@ -200,7 +200,11 @@ impl Quantizer for Ternary {
         out.vector.extend(query.iter().zip(&self.centre).map(|(x, centre)| x - centre));
         if self.params.planes == 1 {
             let vector = std::mem::take(&mut out.vector);
-            let (chosen, scale, _) = self.choose(&vector);
+            let (chosen, mut scale, count) = self.choose(&vector);
+            // What rows add to products is exact, so that the rest must not come out too short; under L2 it is that of codes.
+            if self.metric != Metric::L2 && scale > 0.0 {
+                scale = product(&vector, &vector) / (scale * count as f64);
+            }
             let dim = self.dim();
             let both: Vec<bool> = Self::halves(&vector, &chosen).collect();
             for half in [&both[..dim], &both[dim..]] {
