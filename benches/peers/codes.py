@@ -197,7 +197,7 @@ def table(lines, theirs):
     for own in lines:
         peers = [peer for peer in theirs if peer['scheme'] == own['scheme']]
         for some in [own] + peers:
-            worse = some is own and any(peer['recall'] - own['recall'] > 0.005 for peer in peers)
+            worse = some is own and any(round(peer['recall'] - own['recall'], 6) > 0.005 for peer in peers)
             print(f"| {some['scheme'] if some is own else ''} | {some['peer']} | {some['bytes']} | {some['train_s']:.2f} | "
                   f"{some['encode_rows_per_s']:,.0f} | {some['relative_error']:.4f} | {some['recall']:.4f}{' !' if worse else ''} |")
 

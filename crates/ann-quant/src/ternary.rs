@@ -129,6 +129,12 @@ impl Ternary {
         (chosen, sum(count) / count as f64, count)
     }
 
+    /// The scale that estimates are made with: under L2 that of least error. What rows add to products is exact, so that there the
+    /// rest must not come out too short: the product of a vector and its code is to be its squared norm.
+    fn scale(&self, vector: &[f32], scale: f64, count: usize) -> f64 {
+        if self.metric == Metric::L2 || scale == 0.0 { scale } else { product(vector, vector) / (scale * count as f64) }
+    }
+
     /// The two vectors of signs whose half sum is -1, 0 and 1.
     fn halves<'a>(vector: &'a [f32], chosen: &'a [bool]) -> impl Iterator<Item = bool> + 'a {
         let one = vector.iter().zip(chosen).map(|(&x, &chosen)| chosen && x > 0.0);
@@ -173,6 +179,7 @@ impl Quantizer for Ternary {
             Metric::L2 => scale * scale * count as f64,
             _ => product(scratch, &self.centre),
         };
+        let scale = self.scale(scratch, scale, count);
         let (words, factors) = code.split_at_mut(self.words_len());
         signs::write(Self::halves(scratch, &chosen), words);
         for (to, factor) in factors.as_chunks_mut::<4>().0.iter_mut().zip([scale, own]) {
@@ -200,7 +207,8 @@ impl Quantizer for Ternary {
         out.vector.extend(query.iter().zip(&self.centre).map(|(x, centre)| x - centre));
         if self.params.planes == 1 {
             let vector = std::mem::take(&mut out.vector);
-            let (chosen, scale, _) = self.choose(&vector);
+            let (chosen, scale, count) = self.choose(&vector);
+            let scale = self.scale(&vector, scale, count);
             let dim = self.dim();
             let both: Vec<bool> = Self::halves(&vector, &chosen).collect();
             for half in [&both[..dim], &both[dim..]] {
