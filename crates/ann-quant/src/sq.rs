@@ -151,29 +151,31 @@ impl Sq {
         ((value + self.params.half()).clamp(0.0, self.params.top()) + 0.5) as u8 as f32 - self.params.half()
     }
 
-    /// Rounds `places`, the values of `vector` in steps, so that next to nothing of the error lies along the vector. What is
-    /// near has a direction like it, and that part of the error counts most in products: a few values are rounded to the
-    /// other side, those first that change most for the least error.
+    /// Rounds the first half of `places`, the values of `vector` in steps, so that next to nothing of the error lies along the
+    /// vector. What is near has a direction like it, and that part of the error counts most in products: a few values are
+    /// rounded to the other side, those first that lie nearly between two codes. The other half of `places` is room.
     fn round_along(&self, vector: &[f32], scale: f32, places: &mut [f32]) {
-        /// Values nearer than this to their code, in steps, stay.
-        const NEAR: f32 = 0.25;
-        let (mut along, mut choices) = (0.0, Vec::new());
-        for (i, ((place, &x), &step)) in places.iter_mut().zip(vector).zip(&self.step).enumerate() {
-            let (code, weight) = (self.code(*place), x * step * scale);
-            let error = code - *place;
-            along += error * weight;
-            let other = code - error.signum();
-            if (NEAR..=0.5).contains(&error.abs()) && self.code(other) == other {
-                choices.push(((1.0 - 2.0 * error.abs()) * step / x.abs(), i, weight * (other - code)));
-            }
+        /// Values whose error is above the first go first, and so on; those nearer to their code stay.
+        const LEAST: [f32; 5] = [0.45, 0.4, 0.35, 0.3, 0.25];
+        let (places, errors) = places.split_at_mut(vector.len());
+        let mut along = 0.0;
+        for (((place, error), &x), &step) in places.iter_mut().zip(&mut *errors).zip(vector).zip(&self.step) {
+            let code = self.code(*place);
+            *error = code - *place;
+            along += *error * x * step;
             *place = code;
         }
-        choices.retain(|&(_, _, change)| change * along < 0.0);
-        choices.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for (_, i, change) in choices {
-            if (along + change).abs() < along.abs() {
-                along += change;
-                places[i] += change.signum() * vector[i].signum();
+        along *= scale;
+        for least in LEAST {
+            for (((place, error), &x), &step) in places.iter_mut().zip(&mut *errors).zip(vector).zip(&self.step) {
+                let change = -error.signum() * x * step * scale;
+                let other = *place - error.signum();
+                let near = (least..=0.5).contains(&error.abs());
+                if near && (along + change).abs() < along.abs() && self.code(other) == other {
+                    along += change;
+                    *place = other;
+                    *error = 1.0;
+                }
             }
         }
     }
@@ -232,7 +234,9 @@ impl Quantizer for Sq {
         if self.metric == Metric::L2 || self.exact {
             scratch.iter_mut().for_each(|x| *x = self.code(*x));
         } else {
+            scratch.resize(2 * vector.len(), 0.0);
             self.round_along(vector, scale, scratch);
+            scratch.truncate(vector.len());
         }
         let half = self.params.half();
         pack::pack(scratch.iter().map(|&x| (x + half) as u8), self.params.bits, &mut code[..self.packed_len()]);
