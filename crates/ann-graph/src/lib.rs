@@ -8,6 +8,7 @@
 
 mod adjacency;
 mod blocks;
+mod dimension;
 mod frontier;
 mod hnsw;
 mod refine;
@@ -17,5 +18,9 @@ mod visited;
 
 pub use adjacency::FlatGraph;
 pub use blocks::{BlockError, BlockHnsw, BlockScratch, BlockSearch};
+pub use dimension::{
+    Dimension, dimensional_outlier_factors, global_dimension, local_dimension, local_outlier_factors,
+    neighbors_of_rows, two_nearest_dimension,
+};
 pub use hnsw::{BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError};
 pub use select::OcclusionRule;

@@ -68,14 +68,16 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         self.lead();
     }
 
-    /// Chooses the rows where walks begin: those of the lowest upper layer that has few enough, else the entry. A random
-    /// sample, as layers are.
+    /// Chooses the rows where walks begin: those of the lowest upper layer that has few enough, a random sample; without layers
+    /// rows at equal intervals.
     fn lead(&mut self) {
         let (graph, codec, hierarchy) = (&self.graph, &self.codec, self.graph.hierarchy());
         let layer = (1..hierarchy.layers()).find(|&layer| hierarchy.layer_len(layer) <= LEADERS);
         self.leaders = match layer {
             Some(layer) => hierarchy.links(layer).map(|(row, _)| row).collect(),
-            None => hierarchy.entry().into_iter().collect(),
+            None => {
+                (0..LEADERS.min(graph.len())).map(|i| (i * graph.len() / LEADERS.min(graph.len())) as u32).collect()
+            }
         };
         let origin = vec![0.0; codec.transformed_len()];
         let mut row = Vec::new();
