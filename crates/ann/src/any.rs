@@ -6,6 +6,7 @@ use crate::factory::Codes;
 #[cfg(all(feature = "graph", feature = "quant"))]
 use crate::factory::Refine;
 use crate::factory::{BuildOptions, Structure};
+use crate::few::Few;
 use ann_core::{
     Batch, ElementKind, Filter, FlatError, FlatStore, Index, Matrix, MatrixView, MemoryUsage, Metric, Monitor,
     Neighbor, Par, PushVector, ReadRow, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError,
@@ -250,6 +251,8 @@ fn read_all(rows: &impl ReadRow) -> Option<Matrix<f32>> {
 
 /// What an index adds to [`Index`] to be built, grown and saved without its type.
 pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
+    /// Whether a search compares every row anyway.
+    const COMPARES_ALL: bool = false;
     type Store: RowStore;
     type Wide: Dense;
     fn structure(&self) -> Structure;
@@ -278,12 +281,24 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
 }
 
 /// An index whose type has been forgotten, with scratch for whoever searches without a searcher.
-pub(crate) struct Erased<I: Index> {
+pub(crate) struct Erased<I: Dense> {
     index: I,
-    scratch: ScratchPool<I::Scratch>,
+    scratch: ScratchPool<Scratch<I>>,
 }
 
-impl<I: Index> Erased<I> {
+/// Memory of searches, with a filter and without.
+struct Scratch<I: Dense> {
+    index: I::Scratch,
+    few: Few<I::Store>,
+}
+
+impl<I: Dense> Default for Scratch<I> {
+    fn default() -> Self {
+        Self { index: I::Scratch::default(), few: Few::default() }
+    }
+}
+
+impl<I: Dense> Erased<I> {
     pub(crate) fn new(index: I) -> Self {
         Self { index, scratch: ScratchPool::default() }
     }
@@ -357,7 +372,7 @@ impl<I: Dense> AnyIndex for Erased<I> {
     }
 
     fn searcher(&self) -> Box<dyn AnySearcher + '_> {
-        Box::new(Searching { index: &self.index, scratch: I::Scratch::default() })
+        Box::new(Searching { index: &self.index, scratch: Scratch::default() })
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
@@ -386,9 +401,9 @@ impl<I: Dense> AnyIndex for Erased<I> {
     }
 }
 
-struct Searching<'i, I: Index> {
+struct Searching<'i, I: Dense> {
     index: &'i I,
-    scratch: I::Scratch,
+    scratch: Scratch<I>,
 }
 
 impl<I: Dense> AnySearcher for Searching<'_, I> {
@@ -410,12 +425,17 @@ fn search<I: Dense>(
     k: usize,
     params: &SearchParams,
     filter: Option<RowFilter<'_>>,
-    scratch: &mut I::Scratch,
+    scratch: &mut Scratch<I>,
     out: &mut Vec<Neighbor>,
 ) -> Result<SearchStats, VectorError> {
     let params = I::params(params);
-    match filter {
-        None => index.search_with(query, k, &params, &ann_core::All, scratch, out),
-        Some(filter) => index.search_with(query, k, &params, &Rows(filter), scratch, out),
+    let Some(filter) = filter else {
+        return index.search_with(query, k, &params, &ann_core::All, &mut scratch.index, out);
+    };
+    if !I::COMPARES_ALL
+        && let Some(stats) = scratch.few.search(index.store(), query, k, filter, out)?
+    {
+        return Ok(stats);
     }
+    index.search_with(query, k, &params, &Rows(filter), &mut scratch.index, out)
 }

@@ -43,6 +43,7 @@ struct Readme;
 mod any;
 mod dead;
 mod error;
+mod few;
 mod index;
 mod labels;
 #[cfg(feature = "io")]
