@@ -79,7 +79,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     let meta: Meta = archive.meta()?;
     let spec: Spec = meta.spec.parse().map_err(|_| archive.corrupt("spec", format!("`{}`", meta.spec)))?;
     let any = match meta.rows.as_str() {
-        rows if matches!(spec.structure, Structure::Codes(_) | Structure::Hnsw { codes: Some(_), .. }) => {
+        rows if matches!(spec.structure, Structure::Codes(_) | Structure::Graph { codes: Some(_), .. }) => {
             load_codes(&archive, &spec.structure, rows)
         }
         name if name == ElementKind::F32.name() => load::<f32>(&archive, &spec.structure),
@@ -88,7 +88,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
         name if name == ElementKind::U8.name() => load::<u8>(&archive, &spec.structure),
         name if name == ElementKind::I8.name() => load::<i8>(&archive, &spec.structure),
         #[cfg(feature = "graph")]
-        SplitStore::NAME if matches!(spec.structure, Structure::Hnsw { .. }) => {
+        SplitStore::NAME if matches!(spec.structure, Structure::Graph { .. }) => {
             Ok(erase(archive.part::<ann_graph::Hnsw<SplitStore>>("index")?))
         }
         other => Err(archive.corrupt("rows", format!("`{other}`")).into()),
@@ -134,7 +134,7 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         // An index is saved as what was chosen.
         Structure::Codes(_) | Structure::Auto(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
         #[cfg(feature = "graph")]
-        Structure::Hnsw { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
+        Structure::Graph { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
         #[cfg(all(feature = "graph", feature = "quant"))]
         Structure::Blocks { .. } => {
             Ok(erase(archive.part::<ann_graph::BlockHnsw<FlatStore<T>, ann_quant::NodeRabitq>>("index")?))
@@ -142,7 +142,7 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(not(feature = "graph"))]
-        Structure::Hnsw { .. } | Structure::Blocks { .. } => {
+        Structure::Graph { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })
         }
     }

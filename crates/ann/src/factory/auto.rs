@@ -1,7 +1,7 @@
 //! Choosing an index for someone who chooses nothing.
 
 use super::build::BuildOptions;
-use super::{Profile, Structure};
+use super::{Links, Profile, Structure};
 use crate::Error;
 use ann_core::{ElementKind, MatrixView, Metric};
 
@@ -10,6 +10,9 @@ pub(super) struct Choice {
     pub(super) structure: Structure,
     pub(super) report: String,
 }
+
+/// Links that suit most rows.
+pub(super) const LINKS: Links = Links::hnsw(16);
 
 /// Fewer rows are searched fast enough whatever is done.
 const MIN_ROWS: usize = 4096;
@@ -28,7 +31,7 @@ pub(super) fn choose(
         return Ok(Choice { structure: Structure::Flat, report });
     }
     let plain = |why: &str| {
-        let structure = Structure::Hnsw { m: 16, m0: None, codes: None };
+        let structure = Structure::Graph { links: LINKS, codes: None };
         Ok(Choice { structure, report: format!("a graph on the rows themselves, since {why}") })
     };
     if vectors.len() < MIN_ROWS {
@@ -53,7 +56,7 @@ fn balanced() -> Choice {
     use super::{Code, Codes, Refine};
     let codes = Some(Codes { code: Code::Sq8, refine: Some(Refine::Flat) });
     let report = "a graph on codes of 8 bits for each value, and the rows for what is returned".to_owned();
-    Choice { structure: Structure::Hnsw { m: 16, m0: None, codes }, report }
+    Choice { structure: Structure::Graph { links: LINKS, codes }, report }
 }
 
 /// A graph on the shortest rows that keep recall, with fewer links where these would outweigh the rows.
@@ -64,12 +67,15 @@ fn compact(bytes: bool, dim: usize) -> Choice {
     let m = if dim < SHORT { 8 } else { 16 };
     let codes = (!bytes).then_some(Codes { code: Code::Sq8, refine: None });
     let rows = if bytes { "the rows, which are bytes" } else { "codes of 8 bits for each value and nothing else" };
-    Choice { structure: Structure::Hnsw { m, m0: None, codes }, report: format!("a graph of {m} links on {rows}") }
+    Choice {
+        structure: Structure::Graph { links: Links::hnsw(m), codes },
+        report: format!("a graph of {m} links on {rows}"),
+    }
 }
 
 #[cfg(not(all(feature = "graph", feature = "quant")))]
 fn speed(_: MatrixView<'_, f32>, _: &BuildOptions<'_>) -> Result<Choice, Error> {
-    let structure = Structure::Hnsw { m: 16, m0: None, codes: None };
+    let structure = Structure::Graph { links: LINKS, codes: None };
     Ok(Choice { structure, report: String::new() })
 }
 
@@ -84,5 +90,5 @@ fn speed(vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) -> Result<Cho
         report.push_str("; ");
         report.push_str(&trial.to_string());
     }
-    Ok(Choice { structure: Structure::Blocks { m: 16, m0: None, bits }, report })
+    Ok(Choice { structure: Structure::Blocks { links: LINKS, bits }, report })
 }

@@ -1,8 +1,8 @@
 //! Graphs with neighbour blocks: how they are built, and on how many bits.
 
-use super::Structure;
 use super::build::{BuildOptions, Element};
 use super::graph::Linking;
+use super::{Links, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use ann_core::{FlatStore, MatrixView, Monitor, Par};
@@ -30,8 +30,7 @@ impl<T: Element> Dense for Blocks<T> {
     type Wide = Blocks<f32>;
 
     fn structure(&self) -> Structure {
-        let params = self.graph().params();
-        Structure::Blocks { m: params.m, m0: params.m0, bits: self.codec().planes() }
+        Structure::Blocks { links: Links::of(self.graph().params()), bits: self.codec().planes() }
     }
 
     fn store(&self) -> &FlatStore<T> {

@@ -92,14 +92,14 @@ pub(super) fn build(
     element: ElementKind,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
-    links: Option<&Hierarchy>,
+    ready: Option<&Hierarchy>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
     match element {
-        ElementKind::F16 => build_over::<f16>(structure, vectors, options, links),
-        ElementKind::Bf16 => build_over::<bf16>(structure, vectors, options, links),
-        ElementKind::U8 => build_over::<u8>(structure, vectors, options, links),
-        ElementKind::I8 => build_over::<i8>(structure, vectors, options, links),
-        _ => build_over::<f32>(structure, vectors, options, links),
+        ElementKind::F16 => build_over::<f16>(structure, vectors, options, ready),
+        ElementKind::Bf16 => build_over::<bf16>(structure, vectors, options, ready),
+        ElementKind::U8 => build_over::<u8>(structure, vectors, options, ready),
+        ElementKind::I8 => build_over::<i8>(structure, vectors, options, ready),
+        _ => build_over::<f32>(structure, vectors, options, ready),
     }
 }
 
@@ -108,10 +108,10 @@ fn build_over<T: Element>(
     structure: &Structure,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
-    links: Option<&Hierarchy>,
+    ready: Option<&Hierarchy>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
     #[cfg(feature = "graph")]
-    let linking = |m, m0| super::graph::Linking { m, m0, vectors, element: T::KIND, options, links };
+    let linking = |links| super::graph::Linking { links, vectors, element: T::KIND, options, ready };
     match *structure {
         Structure::Flat => Ok(Box::new(Erased::new(Exact::new(FlatStore::<T>::from_rows(vectors, options.metric)?)))),
         #[cfg(feature = "quant")]
@@ -119,18 +119,20 @@ fn build_over<T: Element>(
         #[cfg(not(feature = "quant"))]
         Structure::Codes(_) => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "graph")]
-        Structure::Hnsw { m, m0, codes: None } => super::graph::hnsw::<T>(&linking(m, m0)),
+        Structure::Graph { links, codes: None } => super::graph::graph::<T>(&linking(links)),
         #[cfg(all(feature = "graph", feature = "quant"))]
-        Structure::Hnsw { m, m0, codes: Some(codes) } => super::quant::hnsw::<T>(codes, &linking(m, m0)),
+        Structure::Graph { links, codes: Some(codes) } => super::quant::graph::<T>(codes, &linking(links)),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
-        Structure::Hnsw { codes: Some(_), .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
+        Structure::Graph { codes: Some(_), .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "quant" })
+        }
         #[cfg(all(feature = "graph", feature = "quant"))]
-        Structure::Blocks { m, m0, bits } => super::blocks::blocks::<T>(bits, &linking(m, m0)),
+        Structure::Blocks { links, bits } => super::blocks::blocks::<T>(bits, &linking(links)),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(not(feature = "graph"))]
-        Structure::Hnsw { .. } | Structure::Blocks { .. } => {
+        Structure::Graph { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })
         }
     }
@@ -147,6 +149,7 @@ pub(crate) trait Element: Scalar {}
 impl<T: Scalar> Element for T {}
 
 impl<T: Element> Dense for Exact<FlatStore<T>> {
+    const COMPARES_ALL: bool = true;
     type Store = FlatStore<T>;
     type Wide = Exact<FlatStore<f32>>;
 

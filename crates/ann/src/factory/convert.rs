@@ -1,6 +1,6 @@
 //! From one structure to another over the same rows, links and all.
 
-use super::{BuildOptions, Spec, Structure, auto, build};
+use super::{BuildOptions, Links, Spec, Structure, auto, build};
 use crate::{Error, Index};
 use ann_core::Par;
 
@@ -36,11 +36,11 @@ impl Index {
         let (structure, report) = match to.structure {
             Structure::Auto(profile) => {
                 let choice = auto::choose(profile, self.element(), vectors.view(), &options)?;
-                (choice.structure.with_links(links.params().m, links.params().m0), Some(choice.report))
+                (choice.structure.with_links(Links::of(links.params())), Some(choice.report))
             }
             ref named => (named.clone(), None),
         };
-        if structure.links() != Some((links.params().m, links.params().m0)) {
+        if structure.links() != Some(Links::of(links.params())) {
             return Err(refuse("the links are others"));
         }
         let any = build::build(&structure, self.element(), vectors.view(), &options, Some(links))?;
@@ -49,18 +49,18 @@ impl Index {
 }
 
 impl Structure {
-    /// M and the most links on layer 0, of graphs.
-    fn links(&self) -> Option<(usize, Option<usize>)> {
+    /// How graphs are linked.
+    fn links(&self) -> Option<Links> {
         match *self {
-            Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } => Some((m, m0)),
+            Self::Graph { links, .. } | Self::Blocks { links, .. } => Some(links),
             _ => None,
         }
     }
 
-    /// The same with other links.
-    fn with_links(mut self, links: usize, links0: Option<usize>) -> Self {
-        if let Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } = &mut self {
-            (*m, *m0) = (links, links0);
+    /// The same, linked in another way.
+    fn with_links(mut self, others: Links) -> Self {
+        if let Self::Graph { links, .. } | Self::Blocks { links, .. } = &mut self {
+            *links = others;
         }
         self
     }

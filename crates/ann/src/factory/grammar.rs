@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | code | "HNSW" [ M ] [ "," M0 ] [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
 //! code      := "SQ8" | "SQ6" | "SQ4"
@@ -19,10 +20,10 @@ use std::str::FromStr;
 
 use ann_core::Metric;
 
-use super::spec::{BITS, Code, Codes, DEFAULT_M, M, M0, Profile, Refine, Spec, Structure};
+use super::spec::{BITS, Code, Codes, DEFAULT_M, DEFAULT_MAX_DEGREE, Links, M, M0, Profile, Refine, Spec, Structure};
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 3] = ["Flat", "HNSW", "Auto"];
+const STRUCTURES: [&str; 5] = ["Flat", "HNSW", "NSW", "Vamana", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -91,6 +92,18 @@ enum Rows {
     Block(usize),
 }
 
+impl Rows {
+    fn behind(self, links: Links) -> Structure {
+        match self {
+            Self::Codes(codes) => Structure::Graph { links, codes },
+            Self::Block(bits) => Structure::Blocks { links, bits },
+        }
+    }
+}
+
+/// What [`Rows`] begin with.
+const ROWS: &str = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
+
 impl<'a> Cursor<'a> {
     fn spec(mut self) -> Result<Spec, Unexpected> {
         self.skip_blanks();
@@ -112,10 +125,18 @@ impl<'a> Cursor<'a> {
         match self.take(|c| c.is_ascii_alphabetic()).to_ascii_uppercase().as_str() {
             "FLAT" => Ok((Structure::Flat, "`@` or the end")),
             "HNSW" => self.hnsw(),
+            "NSW" => {
+                let m = self.number("M", M)?;
+                self.flat(m, Links::Nsw { m: m.unwrap_or(DEFAULT_M) })
+            }
+            "VAMANA" => {
+                let most = self.number("links", M)?;
+                self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
+            }
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`"))
+                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`"))
             }
         }
     }
@@ -126,7 +147,6 @@ impl<'a> Cursor<'a> {
         let mut next = if m.is_some() { "`,`, `_`, `@` or the end" } else { "M, `,`, `_`, `@` or the end" };
         let m = m.unwrap_or(DEFAULT_M);
         let (mut m0, mut rows) = (None, Rows::Codes(None));
-        const ROWS: &str = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         if self.eat_tight('_') {
             (rows, next) = self.rows(ROWS)?;
         } else if self.eat(',') {
@@ -137,11 +157,17 @@ impl<'a> Cursor<'a> {
                 (rows, next) = self.rows(ROWS)?;
             }
         }
-        let structure = match rows {
-            Rows::Codes(codes) => Structure::Hnsw { m, m0, codes },
-            Rows::Block(bits) => Structure::Blocks { m, m0, bits },
-        };
-        Ok((structure, next))
+        Ok((rows.behind(Links::Hnsw { m, m0 }), next))
+    }
+
+    /// What follows the number of a graph of one layer, if it was there.
+    fn flat(&mut self, number: Option<usize>, links: Links) -> Result<(Structure, &'static str), Unexpected> {
+        let mut next = if number.is_some() { "`,`, `_`, `@` or the end" } else { "a number, `,`, `_`, `@` or the end" };
+        let mut rows = Rows::Codes(None);
+        if self.eat_tight('_') || self.eat(',') {
+            (rows, next) = self.rows(ROWS)?;
+        }
+        Ok((rows.behind(links), next))
     }
 
     /// What follows the word `Auto`.
@@ -379,6 +405,12 @@ mod tests {
             ("HNSW16@inner_product", "HNSW16@ip"),
             ("HNSW16@Euclidean", "HNSW16@l2"),
             ("  HNSW16 , 32 ,Flat @ hamming\t", "HNSW16,32@hamming"),
+            ("NSW16", "NSW16"),
+            ("nsw", "NSW16"),
+            ("NSW24,SQ8,RFlat", "NSW24,SQ8,Refine(Flat)"),
+            ("vamana", "Vamana64"),
+            ("VAMANA32_flat@ip", "Vamana32@ip"),
+            ("Vamana48 , block2", "Vamana48,Block2"),
             ("sq8", "SQ8"),
             ("SQ4@ip", "SQ4@ip"),
             ("HNSW32_SQ8", "HNSW32,SQ8"),
@@ -400,7 +432,7 @@ mod tests {
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let (either, tail, end) =
-            ("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`", "`,`, `_`, `@` or the end", "the end");
+            ("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`", "`,`, `_`, `@` or the end", "the end");
         let table = [
             ("", 1, either, "", None),
             ("  \n ", 1, either, "", None),
@@ -408,7 +440,10 @@ mod tests {
             ("32", 1, either, "32", None),
             ("HNWS32@ip", 1, either, "HNWS32", Some("HNSW32@ip")),
             ("  Falt", 3, either, "Falt", Some("Flat")),
-            ("NSW16", 1, either, "NSW16", Some("HNSW16")),
+            ("Vamna64", 1, either, "Vamna64", Some("Vamana64")),
+            ("NSW1", 4, "M from 2 to 512", "1", None),
+            ("NSW16,32", 7, rows, "32", None),
+            ("Vamana 64", 8, "a number, `,`, `_`, `@` or the end", "64", Some("Vamana64")),
             ("IVF1024,PQ8", 1, either, "IVF1024", None),
             ("HNSWFlat", 1, either, "HNSWFlat", None),
             ("\u{fc}ber", 1, either, "\u{fc}ber", None),
@@ -491,7 +526,7 @@ mod tests {
 
         #[test]
         fn anything_near_a_spec_is_read_or_explained(
-            input in "(Flat|HNSW|hnsw|HNSW9,SQ8,Refine|HNSW9,Block|Auto,|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
+            input in "(Flat|HNSW|hnsw|NSW|Vamana|HNSW9,SQ8,Refine|HNSW9,Block|Auto,|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
         ) {
             explained(&input);
         }

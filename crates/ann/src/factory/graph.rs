@@ -1,29 +1,28 @@
 //! Building graphs: how rows are kept, and on what the links are chosen.
 
 use super::build::{BuildOptions, Element};
-use super::{Structure, codes};
+use super::{Links, Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, VectorStore};
-use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch};
+use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch, OcclusionRule};
 
 /// What is linked, and how.
 pub(super) struct Linking<'a> {
-    pub(super) m: usize,
-    pub(super) m0: Option<usize>,
+    pub(super) links: Links,
     pub(super) vectors: MatrixView<'a, f32>,
     /// What the rows are kept as.
     pub(super) element: ElementKind,
     pub(super) options: &'a BuildOptions<'a>,
     /// Links that were chosen before; `None` chooses them.
-    pub(super) links: Option<&'a Hierarchy>,
+    pub(super) ready: Option<&'a Hierarchy>,
 }
 
 impl Linking<'_> {
     /// A graph over `store`, which holds the vectors.
     pub(super) fn over<S: VectorStore<Vector = [f32]>>(&self, store: S, keep_pruned: bool) -> Result<Hnsw<S>, Error> {
         let builder = self.builder().keep_pruned(keep_pruned);
-        match (self.links, self.bytes()) {
+        match (self.ready, self.bytes()) {
             (Some(links), _) => married(links.clone(), store),
             (None, Some(bytes)) => married(builder.build(bytes)?.into_parts().0, store),
             (None, None) => Ok(builder.build(store)?),
@@ -34,7 +33,7 @@ impl Linking<'_> {
     #[cfg(feature = "quant")]
     pub(super) fn over_codes<T: Element, S: VectorStore>(&self, store: S) -> Result<Hnsw<S>, Error> {
         let rows = || FlatStore::<T>::from_rows(self.vectors, self.options.metric);
-        let links = match (self.links, self.bytes()) {
+        let links = match (self.ready, self.bytes()) {
             (Some(links), _) => links.clone(),
             (None, Some(bytes)) => self.builder().build(bytes)?.into_parts().0,
             (None, None) => self.builder().build(rows()?)?.into_parts().0,
@@ -44,16 +43,31 @@ impl Linking<'_> {
 
     fn builder(&self) -> HnswBuilder<'_> {
         let BuildOptions { ef_construction, seed, par, monitor, .. } = *self.options;
-        let params = HnswParams { m: self.m, m0: self.m0, ef_construction, seed, ..HnswParams::default() };
-        Hnsw::builder().params(params).par(par).monitor(monitor)
+        let params = match self.links {
+            Links::Hnsw { m, m0 } => HnswParams { m, m0, ..HnswParams::default() },
+            Links::Nsw { m } => HnswParams::nsw(m),
+            Links::Vamana { max_degree } => HnswParams::vamana(max_degree),
+        };
+        Hnsw::builder().params(HnswParams { ef_construction, seed, ..params }).par(par).monitor(monitor)
     }
 
     /// Bytes to choose links by, where rows are longer and bytes tell them apart.
     fn bytes(&self) -> Option<FlatStore<i8>> {
         match self.element {
-            _ if self.links.is_some() => None,
+            _ if self.ready.is_some() => None,
             ElementKind::U8 | ElementKind::I8 => None,
             _ => codes::bytes(self.vectors, self.options.metric),
+        }
+    }
+}
+
+impl Links {
+    /// What such parameters stand for.
+    pub(super) fn of(params: &HnswParams) -> Self {
+        match (params.max_layers, params.rule) {
+            (1, OcclusionRule::Staged { .. }) => Self::Vamana { max_degree: params.m },
+            (1, _) => Self::Nsw { m: params.m },
+            _ => Self::Hnsw { m: params.m, m0: params.m0 },
         }
     }
 }
@@ -65,7 +79,7 @@ fn married<S: VectorStore>(links: Hierarchy, store: S) -> Result<Hnsw<S>, Error>
 }
 
 /// A graph over rows of `T`, or of `f32` in halves where these serve.
-pub(super) fn hnsw<T: Element>(linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
+pub(super) fn graph<T: Element>(linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
     let (vectors, metric) = (linking.vectors, linking.options.metric);
     let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, metric) } else { None };
     Ok(match halves {
@@ -79,8 +93,7 @@ impl<S: RowStore> Dense for Hnsw<S> {
     type Wide = Hnsw<S::Wide>;
 
     fn structure(&self) -> Structure {
-        let params = self.params();
-        Structure::Hnsw { m: params.m, m0: params.m0, codes: self.store().codes() }
+        Structure::Graph { links: Links::of(self.params()), codes: self.store().codes() }
     }
 
     fn store(&self) -> &S {

@@ -32,4 +32,4 @@ pub(crate) use build::Element;
 pub use grammar::SpecError;
 #[cfg(all(feature = "io", feature = "quant"))]
 pub(crate) use quant::load;
-pub use spec::{Code, Codes, Profile, Refine, Spec, Structure};
+pub use spec::{Code, Codes, Links, Profile, Refine, Spec, Structure};

@@ -47,7 +47,7 @@ mod graphs {
     use half::{bf16, f16};
 
     /// A graph over codes of the vectors, which `T` holds, with what refines them.
-    pub(crate) fn hnsw<T: Element>(codes: Codes, linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
+    pub(crate) fn graph<T: Element>(codes: Codes, linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
         let (vectors, options) = (linking.vectors, linking.options);
         let (store, metric) = (encode(codes.code, vectors, options)?, options.metric);
         match codes.refine {
@@ -78,7 +78,7 @@ mod graphs {
 }
 
 #[cfg(feature = "graph")]
-pub(super) use graphs::hnsw;
+pub(super) use graphs::graph;
 
 impl RowStore for CodeStore<Sq> {
     const NAME: &'static str = "codes";
@@ -145,6 +145,7 @@ impl<R: RowStore> RowStore for Refined<R> {
 }
 
 impl Dense for Exact<CodeStore<Sq>> {
+    const COMPARES_ALL: bool = true;
     type Store = CodeStore<Sq>;
     type Wide = Self;
 
@@ -186,9 +187,9 @@ pub(crate) fn load(
             Ok(Box::new(Erased::new(Exact::new(archive.part::<CodeStore<Sq>>("index")?))))
         }
         #[cfg(feature = "graph")]
-        Structure::Hnsw { codes: Some(codes), .. } => graph_files::load(archive, codes, rows),
+        Structure::Graph { codes: Some(codes), .. } => graph_files::load(archive, codes, rows),
         #[cfg(not(feature = "graph"))]
-        Structure::Hnsw { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
+        Structure::Graph { .. } => Err(Error::Feature { what: structure.to_string(), feature: "graph" }),
         _ => Err(archive.corrupt("rows", format!("`{rows}`")).into()),
     }
 }

@@ -14,6 +14,8 @@ use ann_core::Metric;
 
 /// M where the string is `HNSW` alone: the value of the HNSW paper's experiments and of most libraries.
 pub(super) const DEFAULT_M: usize = 16;
+/// The most links of a point of Vamana where none are named.
+pub(super) const DEFAULT_MAX_DEGREE: usize = 64;
 /// Links per point. One link makes no graph (its levels would never end); beyond 512 the rows themselves are shorter.
 pub(super) const M: RangeInclusive<usize> = 2..=512;
 /// The most links of a point on layer 0. It may be less than M: vicinity writes its bound for all layers there.
@@ -29,11 +31,14 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `HNSW32`, `HNSW32,Flat`, `HNSW32_Flat` | HNSW with M = 32, up to 64 links on layer 0 |
 /// | `HNSW` | as `HNSW16` |
 /// | `HNSW16,48` | HNSW with M = 16, up to 48 links on layer 0 |
+/// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid; `NSW` as `NSW16` |
+/// | `Vamana64` | the graph of DiskANN, up to 64 links; `Vamana` as `Vamana64` |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
 /// | `HNSW32,SQ4,Refine(f16)`, `..,Refine(bf16)`, `..,Refine(SQ8)` | the same by rounded rows, or by longer codes |
 /// | `HNSW16,Block2` | HNSW with codes of the neighbours beside the links, 1 to 8 bits for each value; refined by the rows |
+/// | `NSW16,SQ8`, `Vamana64,Block2`, .. | the same behind the other graphs |
 /// | `Auto` or `Auto,Speed`, `Auto,Balanced`, `Auto,Compact` | what suits the rows, for the most speed, less memory, the least |
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
@@ -42,18 +47,18 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// and what it writes is read back as an equal value, provided the numbers are in range.
 ///
 /// ```
-/// use ann::factory::{Spec, Structure};
+/// use ann::factory::{Links, Spec, Structure};
 /// use ann_core::Metric;
 ///
 /// let spec: Spec = "hnsw32_flat @ Angular".parse()?;
-/// let hnsw = Structure::Hnsw { m: 32, m0: None, codes: None };
+/// let hnsw = Structure::Graph { links: Links::Hnsw { m: 32, m0: None }, codes: None };
 /// assert_eq!(spec, Spec { structure: hnsw, metric: Some(Metric::Cosine) });
 /// assert_eq!(spec.to_string(), "HNSW32@cosine");
 ///
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4` or `HNSW`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -68,8 +73,8 @@ pub struct Spec {
 /// The structure part of a [`Spec`].
 ///
 /// ```
-/// use ann::factory::{Spec, Structure};
-/// let spec = Spec::from(Structure::Hnsw { m: 16, m0: Some(48), codes: None });
+/// use ann::factory::{Links, Spec, Structure};
+/// let spec = Spec::from(Structure::Graph { links: Links::Hnsw { m: 16, m0: Some(48) }, codes: None });
 /// assert_eq!(spec.to_string(), "HNSW16,48");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,21 +84,17 @@ pub enum Structure {
     Flat,
     /// The codes of all rows, compared one by one.
     Codes(Code),
-    /// A hierarchical navigable small world graph.
-    Hnsw {
-        /// Links chosen for a new point on each layer, 2 to 512.
-        m: usize,
-        /// The most links of a point on layer 0, 2 to 1024; `None` is `2 * m`.
-        m0: Option<usize>,
+    /// A graph.
+    Graph {
+        /// How it is linked.
+        links: Links,
         /// What is walked on; `None` is the rows themselves.
         codes: Option<Codes>,
     },
-    /// As `Hnsw`, with codes of the neighbours beside the links of every node.
+    /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
-        /// As for `Hnsw`, at most 32 without `m0`.
-        m: usize,
-        /// As for `Hnsw`, at most 64.
-        m0: Option<usize>,
+        /// How it is linked.
+        links: Links,
         /// Bits of every value of a neighbour, 1 to 8.
         bits: usize,
     },
@@ -101,12 +102,39 @@ pub enum Structure {
     Auto(Profile),
 }
 
+/// How a graph is linked. Displays as in a [`Spec`].
+///
+/// ```
+/// assert_eq!(ann::factory::Links::Vamana { max_degree: 64 }.to_string(), "Vamana64");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Links {
+    /// A hierarchical navigable small world graph.
+    Hnsw {
+        /// Links chosen for a new point on each layer, 2 to 512.
+        m: usize,
+        /// The most links of a point on layer 0, 2 to 1024; `None` is `2 * m`.
+        m0: Option<usize>,
+    },
+    /// A navigable small world graph: layer 0 of the former, entered at a medoid.
+    Nsw {
+        /// Links chosen for a new point, 2 to 512; it may come to have twice as many.
+        m: usize,
+    },
+    /// The graph of DiskANN.
+    Vamana {
+        /// The most links of a point, 2 to 512.
+        max_degree: usize,
+    },
+}
+
 /// Codes in place of rows, and what measures the rows that are returned.
 ///
 /// ```
-/// use ann::factory::{Code, Codes, Refine, Spec, Structure};
+/// use ann::factory::{Code, Codes, Links, Refine, Spec, Structure};
 /// let codes = Codes { code: Code::Sq8, refine: Some(Refine::Flat) };
-/// let spec = Spec::from(Structure::Hnsw { m: 32, m0: None, codes: Some(codes) });
+/// let spec = Spec::from(Structure::Graph { links: Links::Hnsw { m: 32, m0: None }, codes: Some(codes) });
 /// assert_eq!(spec.to_string(), "HNSW32,SQ8,Refine(Flat)");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,6 +193,24 @@ impl Refine {
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Sq8 => "SQ8",
+        }
+    }
+}
+
+impl Links {
+    /// HNSW with as many links on layer 0 as usual.
+    pub(super) const fn hnsw(m: usize) -> Self {
+        Self::Hnsw { m, m0: None }
+    }
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Hnsw { m, m0: None } => write!(f, "HNSW{m}"),
+            Self::Hnsw { m, m0: Some(m0) } => write!(f, "HNSW{m},{m0}"),
+            Self::Nsw { m } => write!(f, "NSW{m}"),
+            Self::Vamana { max_degree } => write!(f, "Vamana{max_degree}"),
         }
     }
 }
@@ -250,15 +296,11 @@ impl fmt::Display for Structure {
         match self {
             Self::Flat => f.write_str("Flat"),
             Self::Codes(code) => code.fmt(f),
-            Self::Hnsw { m, m0, .. } | Self::Blocks { m, m0, .. } => {
-                write!(f, "HNSW{m}")?;
-                m0.map_or(Ok(()), |m0| write!(f, ",{m0}"))?;
-                match self {
-                    Self::Hnsw { codes: Some(codes), .. } => write!(f, ",{codes}"),
-                    Self::Blocks { bits, .. } => write!(f, ",Block{bits}"),
-                    _ => Ok(()),
-                }
+            Self::Graph { links, codes } => {
+                links.fmt(f)?;
+                codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
             }
+            Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
         }
     }
@@ -273,10 +315,17 @@ mod tests {
         let code = || prop::sample::select(Code::ALL.to_vec());
         let refine = prop::option::of(prop::sample::select(Refine::ALL.to_vec()));
         let codes = prop::option::of((code(), refine).prop_map(|(code, refine)| Codes { code, refine }));
-        let hnsw = (M, prop::option::of(M0), codes).prop_map(|(m, m0, codes)| Structure::Hnsw { m, m0, codes });
-        let blocks = (M, prop::option::of(M0), BITS).prop_map(|(m, m0, bits)| Structure::Blocks { m, m0, bits });
+        let links = || {
+            prop_oneof![
+                (M, prop::option::of(M0)).prop_map(|(m, m0)| Links::Hnsw { m, m0 }),
+                M.prop_map(|m| Links::Nsw { m }),
+                M.prop_map(|max_degree| Links::Vamana { max_degree }),
+            ]
+        };
+        let graph = (links(), codes).prop_map(|(links, codes)| Structure::Graph { links, codes });
+        let blocks = (links(), BITS).prop_map(|(links, bits)| Structure::Blocks { links, bits });
         let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), hnsw, blocks, auto]
+        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, auto]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {

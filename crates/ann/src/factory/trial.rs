@@ -2,6 +2,7 @@
 //!
 //! What a search will cost is counted in hops and cache lines, which are the same on every machine and in every run.
 
+use super::auto::LINKS;
 use super::blocks::params;
 use super::build::BuildOptions;
 use super::graph::Linking;
@@ -62,7 +63,7 @@ pub(super) fn trials(vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) -
     let truth = exact.ground_truth(held_out.view(), K, options.par)?;
     let options = BuildOptions { monitor: ann_core::Monitor::new(), ..*options };
     let linking =
-        Linking { m: 16, m0: None, vectors: sample.view(), element: ElementKind::F32, options: &options, links: None };
+        Linking { links: LINKS, vectors: sample.view(), element: ElementKind::F32, options: &options, ready: None };
     let mut graph = linking.over(exact.into_store(), true)?;
     let mut trials = Vec::new();
     for bits in BITS {
