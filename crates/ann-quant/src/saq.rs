@@ -8,13 +8,14 @@
 //!
 //! Where we differ: cuts and bits are those of least variance of the estimated product, from the errors of codes as they were
 //! measured, where the authors weigh the variance of a segment by `2^-bits`; a budget counts bytes as they are stored; what
-//! is known exactly of a row (its norm, its product with the mean) is one number for all segments.
+//! is known exactly of a row (its norm, its product with the mean) is one number for all segments; no column has more than 8 bits,
+//! where their code goes to 13, so that an average of 8 gains nothing.
 //!
 //! Cost: training finds the components, `O(dim³)`; a row and a query are multiplied with up to `dim²` numbers, 4 bytes each;
 //! codes take `bits · dim / 8` bytes and 8 of factors, whatever the cuts.
 
 use crate::caq::adjust;
-use crate::floats::product;
+use crate::floats::{are_finite, product};
 use crate::g4::round;
 use crate::rotated::grid::{BLOCK, Grid, Rounded, factor};
 use crate::training::{check, prepared};
@@ -232,6 +233,10 @@ impl Quantizer for Saq {
         for (place, value) in factors.as_chunks_mut::<FACTOR>().0.iter_mut().zip(std::iter::once(add).chain(rescales)) {
             *place = (value as f32).to_le_bytes();
         }
+    }
+
+    fn is_code(&self, code: &[u8]) -> bool {
+        code.len() == self.code_len() && are_finite(&code[self.planes_len()..])
     }
 
     fn decode(&self, code: &[u8], vector: &mut [f32]) {

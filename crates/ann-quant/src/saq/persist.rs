@@ -113,6 +113,18 @@ mod tests {
     }
 
     #[test]
+    fn a_code_with_a_factor_that_is_no_number_is_none() {
+        let rows = crate::tests::rows(70, Metric::L2);
+        let saq = Saq::train(rows.view(), Metric::L2, &SaqParams::default(), Par::Serial).unwrap();
+        let mut code = vec![0; saq.code_len()];
+        saq.encode(rows.row(1), &mut Vec::new(), &mut code);
+        assert!(saq.is_code(&code) && !saq.is_code(&code[1..]));
+        let last = code.len() - 4;
+        code[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(!saq.is_code(&code));
+    }
+
+    #[test]
     fn what_does_not_fit_is_corrupt() {
         let lies: [Lie; 18] = [
             ("no average bits", |f| f.meta.params.bits = f32::NAN),
