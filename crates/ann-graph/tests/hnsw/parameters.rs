@@ -73,6 +73,17 @@ fn relaxed_rules_keep_more_links() {
     assert!(relaxed(1.3) > nearest + 0.5 && relaxed(2.0) > relaxed(1.3), "{nearest} {}", relaxed(1.3));
 }
 
+/// Distances are negative under the inner product: what is relaxed must be nearer still, not farther.
+#[test]
+fn relaxed_rules_keep_more_links_under_products_too() {
+    let set = ann_testkit::portable::spec256(2_000, 1);
+    let degree = |alpha| {
+        let rule = OcclusionRule::Relaxed { alpha };
+        mean_degree(&builder().rule(rule).build(store::<f32>(set.base.view(), Metric::InnerProduct)).unwrap())
+    };
+    assert!(degree(1.3) > degree(1.0) + 0.3, "{} {}", degree(1.3), degree(1.0));
+}
+
 #[test]
 fn wider_angles_keep_fewer_links() {
     let angle = |min_degrees| build(builder().rule(OcclusionRule::Angle { min_degrees }));
