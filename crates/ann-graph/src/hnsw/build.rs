@@ -7,7 +7,7 @@
 
 use super::hierarchy::Layer;
 use super::parents::most_pinned;
-use super::{BuildError, Hierarchy, Hnsw};
+use super::{BuildError, Hierarchy, Hnsw, HnswParams};
 use crate::OcclusionRule;
 use crate::adjacency::NONE;
 use crate::frontier::Key;
@@ -204,7 +204,9 @@ impl<S: VectorStore> Hnsw<S> {
         let mut node = self.hierarchy.descend(&oracle, top, walk);
         let mut plan = Vec::with_capacity(top + 1);
         for layer in (0..=top).rev() {
-            let ef = self.hierarchy.params.ef_construction.max(self.hierarchy.params.m);
+            let HnswParams { m, ef_construction, .. } = self.hierarchy.params;
+            // What is chosen from the path of a walk need not fit into its frontier.
+            let ef = if walk.keeps_expanded { ef_construction } else { ef_construction.max(m) };
             match layer.checked_sub(1) {
                 None => self.hierarchy.walk_base(&oracle, &All, node, ef, walk),
                 Some(above) => walk.search(self.hierarchy.upper[above].view(), &oracle, &All, node, ef),

@@ -57,6 +57,12 @@ impl Hierarchy {
         &self.base
     }
 
+    /// Mean number of links of a row on layer 0, 0 without rows.
+    pub fn mean_degree(&self) -> f64 {
+        let links: usize = (0..self.len() as u32).map(|row| self.base.neighbors(row).count()).sum();
+        links as f64 / self.len().max(1) as f64
+    }
+
     /// Number of layers, 0 for an empty index.
     pub fn layers(&self) -> usize {
         if self.base.is_empty() { 0 } else { 1 + self.upper.len() }

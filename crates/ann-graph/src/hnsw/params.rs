@@ -1,5 +1,6 @@
 //! The parameters of HNSW.
 
+use super::Hierarchy;
 use crate::OcclusionRule;
 
 /// How an [`Hnsw`](super::Hnsw) graph is built.
@@ -89,6 +90,33 @@ impl HnswParams {
             rule: OcclusionRule::Staged { alpha: 1.2 },
             ..Self::default()
         }
+    }
+
+    /// [`Self::vamana`] relaxed by `alpha`, with as many links as OPT-SNG allows: the mean of a graph built without such a
+    /// bound (`max_degree` 512, say) over the rows or a sample of them, times the square of its own relaxation over `alpha`. Ma et al., *Sparse
+    /// neighborhood graph-based ANNS revisited*, arXiv:2509.15531, Alg. 3, in which the number of rows cancels. Graphs
+    /// are sparse: compare them at equal distances per query rather than at equal `ef`.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric};
+    /// use ann_graph::{Hnsw, HnswParams, OcclusionRule};
+    /// let rows = Matrix::new((0..3000).map(|i| (i * i % 997) as f32).collect(), 6)?;
+    /// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+    /// let reference = HnswParams { rule: OcclusionRule::Staged { alpha: 1.0 }, ..HnswParams::vamana(512) };
+    /// let reference = Hnsw::builder().params(reference).build(store.clone())?;
+    /// let params = HnswParams::opt_sng(reference.hierarchy(), 1.2);
+    /// assert!(params.m < 512);
+    /// let graph = Hnsw::builder().params(params).build(store)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn opt_sng(reference: &Hierarchy, alpha: f32) -> Self {
+        let before = match reference.params().rule {
+            OcclusionRule::Relaxed { alpha } | OcclusionRule::Staged { alpha } => alpha,
+            OcclusionRule::Nearest | OcclusionRule::Angle { .. } => 1.0,
+        };
+        let most = reference.mean_degree() * f64::from(before / alpha).powi(2);
+        let vamana = Self::vamana((most.round() as usize).clamp(2, 512));
+        Self { rule: OcclusionRule::Staged { alpha }, ..vamana }
     }
 
     /// Most links per node on layer 0.

@@ -1,6 +1,6 @@
 //! Recall, work and degree against other implementations of the same algorithm.
 
-use crate::support::{mean_degree, search_of, store, workload};
+use crate::support::{search_of, store, workload};
 use ann_graph::Hnsw;
 use ann_testkit::acceptance::{HNSW_EF_CONSTRUCTION, hnsw_expected, hnsw_mean_degree};
 use ann_testkit::portable::{self, Portable};
@@ -24,7 +24,7 @@ fn a_small_set_meets_the_references() {
     let work = workload(portable::mix128(8_000, 200));
     let hnsw = Hnsw::builder().build(store::<f32>(work.base.view(), work.metric)).unwrap();
     check_recall(&work, "HNSW16", &table, search_of(&hnsw, 10));
-    let degree = mean_degree(&hnsw);
+    let degree = hnsw.hierarchy().mean_degree();
     assert!((16.53..=18.53).contains(&degree), "{degree}");
 }
 
@@ -70,7 +70,7 @@ fn meets_the_table(set: Portable, m: usize) {
     let store = store::<f32>(work.base.view(), work.metric);
     let hnsw = Hnsw::builder().m(m).ef_construction(HNSW_EF_CONSTRUCTION).build(store).unwrap();
     let (spec, table) = (format!("HNSW{m}"), hnsw_expected(&work.name, m));
-    let degree = mean_degree(&hnsw);
+    let degree = hnsw.hierarchy().mean_degree();
     println!("{spec} on {}, mean degree {degree:.2}", work.name);
     for row in &table {
         let measured = work.measure(row.effort, search_of(&hnsw, 10));

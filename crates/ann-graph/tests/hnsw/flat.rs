@@ -1,6 +1,6 @@
 //! Graphs of one layer: NSW with bounded lists, and Vamana.
 
-use crate::support::{check_reach, check_structure, lost, mean_degree, recall_of, search_of, store, workload};
+use crate::support::{check_reach, check_structure, lost, recall_of, search_of, store, workload};
 use ann_core::{Exact, Matrix, Metric, Par, Searcher};
 use ann_graph::{Hnsw, HnswBuilder, HnswParams, HnswSearch, OcclusionRule};
 use ann_testkit::Workload;
@@ -64,8 +64,13 @@ fn threads_do_not_change_a_graph_of_one_layer() {
 #[test]
 fn the_second_stage_adds_links_to_those_of_the_first() {
     let set = portable::iso64(4_000, 1);
-    let degree =
-        |alpha| mean_degree(&builder(vamana(64, 100, alpha)).build(store::<f32>(set.base.view(), set.metric)).unwrap());
+    let degree = |alpha| {
+        builder(vamana(64, 100, alpha))
+            .build(store::<f32>(set.base.view(), set.metric))
+            .unwrap()
+            .hierarchy()
+            .mean_degree()
+    };
     let (one, more, most) = (degree(1.0), degree(1.2), degree(1.4));
     assert!(more > 1.3 * one && most >= more && most <= 64.0, "{one} {more} {most}");
 }
@@ -136,8 +141,29 @@ fn vamana_meets_diskann() {
                 let tolerance = if ef == 10 { 0.02 } else { 0.01 };
                 assert!(measured.0 >= least - tolerance, "{} {alpha} {ef}: {measured:?}", work.name);
             }
-            let found = mean_degree(&graph);
+            let found = graph.hierarchy().mean_degree();
             assert!((found / degree - 1.0).abs() < 0.05, "{} {alpha}: {found}, expected {degree}", work.name);
+        }
+    }
+}
+
+/// diskannpy without a bound on lists: mean degrees at 100 and 200 candidates, from which OPT-SNG takes its own.
+#[test]
+#[ignore = "20,000 to 50,000 rows, for release builds"]
+fn opt_sng_takes_its_degree_from_a_reference() {
+    for (set, degrees) in [
+        (portable::mix128(50_000, 1), [(100, 22.06, [22, 15, 10]), (200, 25.57, [26, 18, 11])]),
+        (portable::iso64(20_000, 1), [(100, 36.35, [36, 25, 16]), (200, 46.89, [47, 33, 21])]),
+    ] {
+        for (ef_construction, degree, bounds) in degrees {
+            let reference = vamana(512, ef_construction, 1.0);
+            let graph = builder(reference).build(store::<f32>(set.base.view(), set.metric)).unwrap();
+            let found = graph.hierarchy().mean_degree();
+            assert!((found / degree - 1.0).abs() < 0.05, "{} {ef_construction}: {found}, expected {degree}", set.name);
+            for (alpha, bound) in [1.0, 1.2, 1.5].into_iter().zip(bounds) {
+                let params = HnswParams::opt_sng(graph.hierarchy(), alpha);
+                assert!(params.m.abs_diff(bound) <= 1, "{} {alpha}: {}, expected {bound}", set.name, params.m);
+            }
         }
     }
 }
@@ -154,7 +180,7 @@ fn measured(work: &Workload, graph: &Hnsw<ann_core::FlatStore<f32>>, kind: &str,
     println!(
         "{kind} on {}, mean degree {:.2}, ef {ef}: recall {:.4}, evaluations {:.0}",
         work.name,
-        mean_degree(graph),
+        graph.hierarchy().mean_degree(),
         measured.recall.mean(),
         measured.evaluations
     );

@@ -1,6 +1,6 @@
 //! What each parameter changes, and what it may be.
 
-use crate::support::{check_structure, mean_degree, recall, store, workload};
+use crate::support::{check_structure, recall, store, workload};
 use ann_core::{FlatStore, Index, Metric};
 use ann_graph::{BuildError, Hnsw, HnswBuilder, HnswParams, OcclusionRule};
 use ann_testkit::{Workload, portable, shapes};
@@ -30,7 +30,7 @@ fn m0_bounds_layer_0_and_m_the_layers_above() {
     let longest = |hnsw: &Hnsw<_>, layer| hnsw.hierarchy().links(layer).map(|(_, list)| list.len()).max();
     assert_eq!((narrow.params().m0(), longest(&narrow, 0)), (8, Some(8)));
     assert!(longest(&wide, 0) > Some(16) && longest(&wide, 1) <= Some(8));
-    assert!(mean_degree(&wide) > mean_degree(&narrow) + 1.0);
+    assert!(wide.hierarchy().mean_degree() > narrow.hierarchy().mean_degree() + 1.0);
     assert!(recall(&WORK, &wide, 10) > recall(&WORK, &narrow, 10));
 }
 
@@ -46,7 +46,12 @@ fn keep_pruned_fills_lists() {
     // Every row found eight candidates, so none has fewer neighbours; lists that overflow are filled up again.
     assert!((0..8).all(|degree| with_degree(&filled, degree) <= 8), "rows of the first round alone may have fewer");
     assert!((0..8).map(|degree| with_degree(&plain, degree)).sum::<usize>() > 100);
-    assert!(mean_degree(&filled) > mean_degree(&plain) + 2.0, "{} {}", mean_degree(&filled), mean_degree(&plain));
+    assert!(
+        filled.hierarchy().mean_degree() > plain.hierarchy().mean_degree() + 2.0,
+        "{} {}",
+        filled.hierarchy().mean_degree(),
+        plain.hierarchy().mean_degree()
+    );
     assert!(recall(&WORK, &filled, 20) >= recall(&WORK, &plain, 20) - 0.01);
 }
 
@@ -59,14 +64,14 @@ fn extended_candidates_reach_beyond_the_frontier() {
         let narrow = builder().ef_construction(1).extend_candidates(extend);
         let hnsw = narrow.build(store::<f32>(work.base.view(), Metric::L2)).unwrap();
         check_structure(&hnsw, "extended");
-        (recall(&work, &hnsw, 20), mean_degree(&hnsw))
+        (recall(&work, &hnsw, 20), hnsw.hierarchy().mean_degree())
     });
     assert!(extended.0 > plain.0 && extended.1 > plain.1 + 0.2, "{plain:?} {extended:?}");
 }
 
 #[test]
 fn relaxed_rules_keep_more_links() {
-    let degree = |rule| mean_degree(&build(builder().rule(rule)));
+    let degree = |rule| build(builder().rule(rule)).hierarchy().mean_degree();
     let relaxed = |alpha| degree(OcclusionRule::Relaxed { alpha });
     let nearest = degree(OcclusionRule::Nearest);
     assert_eq!(relaxed(1.0), nearest);
@@ -79,7 +84,12 @@ fn relaxed_rules_keep_more_links_under_products_too() {
     let set = ann_testkit::portable::spec256(2_000, 1);
     let degree = |alpha| {
         let rule = OcclusionRule::Relaxed { alpha };
-        mean_degree(&builder().rule(rule).build(store::<f32>(set.base.view(), Metric::InnerProduct)).unwrap())
+        builder()
+            .rule(rule)
+            .build(store::<f32>(set.base.view(), Metric::InnerProduct))
+            .unwrap()
+            .hierarchy()
+            .mean_degree()
     };
     assert!(degree(1.3) > degree(1.0) + 0.3, "{} {}", degree(1.3), degree(1.0));
 }
@@ -88,7 +98,12 @@ fn relaxed_rules_keep_more_links_under_products_too() {
 fn wider_angles_keep_fewer_links() {
     let angle = |min_degrees| build(builder().rule(OcclusionRule::Angle { min_degrees }));
     let (narrow, wide) = (angle(30.0), angle(75.0));
-    assert!(mean_degree(&narrow) > mean_degree(&wide) + 1.0, "{} {}", mean_degree(&narrow), mean_degree(&wide));
+    assert!(
+        narrow.hierarchy().mean_degree() > wide.hierarchy().mean_degree() + 1.0,
+        "{} {}",
+        narrow.hierarchy().mean_degree(),
+        wide.hierarchy().mean_degree()
+    );
     // 60 degrees lie between: the relative neighbourhood rule keeps no two neighbours at less.
     assert!(recall(&WORK, &angle(60.0), 40) > 0.95);
     // Nothing is occluded at 0 degrees: every row but the very first keeps the eight that it chose.

@@ -117,12 +117,6 @@ pub(crate) fn reached<S: VectorStore>(hnsw: &Hnsw<S>, from: u32) -> usize {
     count
 }
 
-/// Mean number of neighbours on layer 0.
-pub(crate) fn mean_degree<S: VectorStore>(hnsw: &Hnsw<S>) -> f64 {
-    let links: usize = hnsw.hierarchy().links(0).map(|(_, list)| list.len()).sum();
-    links as f64 / hnsw.len() as f64
-}
-
 /// Rows for which a search for themselves finds something farther than themselves.
 pub(crate) fn lost<S: VectorStore<Vector = [f32]>>(hnsw: &Hnsw<S>, rows: MatrixView<'_, f32>, ef: usize) -> Vec<u32> {
     let mut searcher = Searcher::new(hnsw, HnswSearch { ef });
