@@ -30,7 +30,7 @@
 //! ```
 //!
 //! # Features
-//! Each only adds: `graph` (HNSW), `quant` (rows as codes), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
+//! Each only adds: `graph` (HNSW, NSW, Vamana), `quant` (rows as codes), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
 //! default; without any the crate still searches exactly.
 
 #![forbid(unsafe_code)]
