@@ -3,7 +3,7 @@
 //! All of it takes true distances ([`Metric::reported`](ann_core::Metric::reported)), of each row to its nearest *others*, ascending:
 //! [`neighbors_of_rows`] collects them from any index.
 
-use ann_core::{All, Batch, Index, MatrixView, Metric, Neighbor, Par, RowError, ScratchPool};
+use ann_core::{All, Batch, Index, MatrixView, Metric, Neighbor, Par, RowError, search_batch};
 
 /// An estimate with the interval that holds the true value in 95 of 100 cases.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,31 +84,13 @@ pub fn neighbors_of_rows<I: Index<Vector = [f32]>>(
     params: &I::Params,
     par: Par,
 ) -> Result<Batch, RowError> {
-    /// Rows per unit of parallel work.
-    const CHUNK: usize = 32;
-    let pool = ScratchPool::<(I::Scratch, Vec<Neighbor>)>::default();
-    let parts = par.install(|par| {
-        par.map_chunks(rows.len(), CHUNK, &pool, |(scratch, out), range| {
-            let mut batch = Batch::default();
-            for row in range {
-                let search = index.search_with(rows.row(row), k.saturating_add(1), params, &All, scratch, out);
-                let stats = search.map_err(|source| RowError { row, source })?;
-                // Among many copies the row itself may not be listed: one of them goes in its place.
-                match out.iter().position(|neighbor| neighbor.id as usize == row) {
-                    Some(itself) => drop(out.remove(itself)),
-                    None => out.truncate(k),
-                }
-                out.iter_mut().for_each(|neighbor| neighbor.distance = metric.reported(neighbor.distance));
-                batch.push_with(out, stats);
-            }
-            Ok(batch)
-        })
-    });
-    let mut batch = Batch::default();
-    for part in parts {
-        batch.append(&part?);
-    }
-    Ok(batch)
+    let found = search_batch(index, rows, k.saturating_add(1), params, &All, par)?;
+    let others = |(row, near): (usize, &[Neighbor])| {
+        // Among many copies a row itself may not be listed.
+        let others = near.iter().filter(|neighbor| neighbor.id as usize != row).take(k);
+        others.map(|neighbor| Neighbor::new(neighbor.id, metric.reported(neighbor.distance))).collect::<Vec<_>>()
+    };
+    Ok(found.iter().enumerate().map(others).collect())
 }
 
 /// How much sparser the rows lie around each row than around its neighbours: about 1 within a cluster, larger apart from all.
