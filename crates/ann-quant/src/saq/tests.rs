@@ -167,9 +167,10 @@ fn hostile_rows_are_neither_refused_nor_numbers_lost() {
 #[test]
 #[ignore = "slow: all of the sets"]
 fn saq_acceptance() {
-    for set in [spec256(50_000, 100), mrl256(50_000, 100), mix128(50_000, 100)] {
+    // By how much less is known of spectra that decay; the two blocks of mix128 leave little to choose.
+    for (set, less) in [(spec256(50_000, 100), 0.6), (mrl256(50_000, 100), 0.6), (mix128(50_000, 100), 1.0)] {
         // No column has more than 8 bits, so that an average of 8 is one grid: the paper's code goes to 13.
-        for (bits, most) in [(1, 0.6), (2, 0.6), (4, 0.6), (8, 1.02)] {
+        for (bits, most) in [(1, less), (2, less), (4, less), (8, 1.02)] {
             let [saq, _, rabitq] = compare(bits, &set);
             assert!(saq.relative < most * rabitq.relative, "{} {bits} bits", set.name);
         }
