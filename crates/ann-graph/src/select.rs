@@ -98,6 +98,7 @@ pub(crate) fn select_neighbors<S: VectorStore>(
     kept.clear();
     scratch.rows.clear();
     scratch.pruned.clear();
+    let keeps = selection.keep_pruned || matches!(selection.rule, OcclusionRule::Staged { .. });
     for &candidate in candidates {
         if kept.len() >= base.degree {
             break;
@@ -107,7 +108,7 @@ pub(crate) fn select_neighbors<S: VectorStore>(
         if !is_occluded(&oracle, selection.rule, base, candidate, kept, &scratch.rows, &mut scratch.distances) {
             kept.push(candidate);
             scratch.rows.push(candidate_row);
-        } else {
+        } else if keeps {
             scratch.pruned.push(candidate);
         }
     }
