@@ -32,7 +32,7 @@ impl Index {
             return Err(refuse("links are for one metric"));
         }
         let vectors = self.any.vectors().ok_or_else(|| Error::RowsGone { spec: self.spec() })?;
-        let options = BuildOptions { metric: self.metric(), seed: links.params().seed, par, ..BuildOptions::default() };
+        let options = BuildOptions { metric: self.metric(), par, ..self.any.options() };
         let (structure, report) = match to.structure {
             Structure::Auto(profile) => {
                 let choice = auto::choose(profile, self.element(), vectors.view(), &options)?;
