@@ -305,10 +305,8 @@ impl Index {
             par,
             ..self.any.options()
         };
-        let report = self.report.take();
-        let built =
-            Matrix::new(left, self.dim()).map_err(Error::from).and_then(|left| self.spec().build(&left, &options));
-        *self = Self { report, ..built? };
+        let built = self.spec().build(&Matrix::new(left, self.dim())?, &options)?;
+        *self = Self { report: self.report.take(), ..built };
         Ok(())
     }
 
