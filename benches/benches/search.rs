@@ -28,7 +28,7 @@ fn sweep<T: Scalar>(c: &mut Criterion, store: FlatStore<T>, queries: &Matrix<f32
     let mut group = c.benchmark_group(format!("hnsw16/{}", T::NAME));
     group.throughput(Throughput::Elements(queries.len() as u64));
     for ef in [10, 40, 160] {
-        let mut searcher = Searcher::new(&index, HnswSearch { ef });
+        let mut searcher = Searcher::new(&index, HnswSearch::ef(ef));
         group.bench_function(BenchmarkId::new("ef", ef), |b| all_queries(b, &mut searcher, queries));
     }
 }

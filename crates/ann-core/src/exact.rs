@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::distance::sums;
 use crate::{
     Batch, DistanceOracle, ElementKind, Filter, FlatStore, GroundTruth, Index, MatrixView, MemoryUsage, Metric,
-    Neighbor, Par, RowError, Scalar, ScratchPool, SearchStats, TopK, VectorError, VectorStore,
+    Neighbor, Par, Route, RowError, Scalar, ScratchPool, SearchStats, TopK, VectorError, VectorStore,
 };
 use ann_simd::Rows;
 
@@ -127,7 +127,7 @@ impl<S: VectorStore> Exact<S> {
 
     fn accepted<F: Filter>(&self, filter: &F) -> impl Iterator<Item = u32> {
         // Stores number their rows by u32.
-        (0..self.store.len() as u32).filter(|&id| F::PASS_ALL || filter.accepts(id))
+        filter.among(0..self.store.len() as u32)
     }
 }
 
@@ -153,7 +153,7 @@ impl<S: VectorStore> Index for Exact<S> {
         self.store.check(query)?;
         let ExactScratch { query: prepared, block, top } = scratch;
         let oracle = self.store.oracle(query, prepared);
-        let mut stats = SearchStats::default();
+        let mut stats = SearchStats { route: Route::Scan, ..SearchStats::default() };
         let mut ids = self.accepted(filter);
         top.reset(k);
         while k > 0 && block.fill(&mut ids) {
@@ -238,7 +238,7 @@ impl<T: Scalar> Exact<FlatStore<T>> {
         found: impl FnMut(usize, &[Neighbor]),
     ) {
         // Bytes are compared in integers, which the oracles know how to choose; a filter leaves no runs of rows.
-        if F::PASS_ALL && !matches!(T::KIND, ElementKind::U8 | ElementKind::I8) {
+        if F::passes_all() && !matches!(T::KIND, ElementKind::U8 | ElementKind::I8) {
             self.scan_tiles(queries, k, scratch, found);
         } else {
             let queries: Vec<&[f32]> = queries.rows().collect();

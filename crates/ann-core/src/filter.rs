@@ -1,14 +1,44 @@
 //! Which rows a search may return.
 
-/// Decides which rows a search may return. Rows that are not accepted are still walked through.
+use std::ops::Range;
+
+/// Decides which rows a search may return. Rows that are not accepted may still be walked through.
 ///
-/// Implemented by [`All`], by [`Predicate`] around any closure, and by [`SortedIds`].
+/// Implemented by [`All`], by [`Predicate`] around any closure, by [`SortedIds`], by [`RowSet`] and by ranges of rows.
 pub trait Filter {
     /// Whether every row passes; lets a search drop the whole machinery at compile time.
-    const PASS_ALL: bool = false;
+    fn passes_all() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
 
     /// Whether row `id` may be returned. Must answer the same for the same id during one search.
     fn accepts(&self, id: u32) -> bool;
+
+    /// The first accepted row among `rows`.
+    fn first_among(&self, mut rows: Range<u32>) -> Option<u32> {
+        rows.find(|&id| self.accepts(id))
+    }
+
+    /// How many rows it accepts, if it knows without asking them one by one; rows beyond the index may count.
+    fn known_count(&self) -> Option<usize> {
+        None
+    }
+
+    /// The accepted rows among `rows`, ascending.
+    fn among(&self, rows: Range<u32>) -> impl Iterator<Item = u32>
+    where
+        Self: Sized,
+    {
+        let mut rest = rows;
+        std::iter::from_fn(move || {
+            let id = self.first_among(rest.clone())?;
+            rest.start = id + 1;
+            Some(id)
+        })
+    }
 }
 
 /// Accepts every row.
@@ -16,7 +46,9 @@ pub trait Filter {
 pub struct All;
 
 impl Filter for All {
-    const PASS_ALL: bool = true;
+    fn passes_all() -> bool {
+        true
+    }
 
     fn accepts(&self, _: u32) -> bool {
         true
@@ -36,6 +68,28 @@ pub struct Predicate<F>(pub F);
 impl<F: Fn(u32) -> bool> Filter for Predicate<F> {
     fn accepts(&self, id: u32) -> bool {
         self.0(id)
+    }
+}
+
+/// Accepts the rows of a range.
+///
+/// ```
+/// use ann_core::Filter;
+/// assert!((3..5).accepts(4) && !(3..5).accepts(5));
+/// assert_eq!((3..5).among(0..100).collect::<Vec<_>>(), [3, 4]);
+/// ```
+impl Filter for Range<u32> {
+    fn accepts(&self, id: u32) -> bool {
+        self.contains(&id)
+    }
+
+    fn first_among(&self, rows: Range<u32>) -> Option<u32> {
+        let (start, end) = (self.start.max(rows.start), self.end.min(rows.end));
+        (start < end).then_some(start)
+    }
+
+    fn known_count(&self) -> Option<usize> {
+        Some(self.len())
     }
 }
 
@@ -61,12 +115,136 @@ impl Filter for SortedIds<'_> {
     fn accepts(&self, id: u32) -> bool {
         self.0.binary_search(&id).is_ok()
     }
+
+    fn first_among(&self, rows: Range<u32>) -> Option<u32> {
+        let at = self.0.partition_point(|&id| id < rows.start);
+        self.0.get(at).copied().filter(|id| rows.contains(id))
+    }
+
+    fn known_count(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+/// A set of rows, a bit each: the fastest filter to ask, and the one that knows how many rows it accepts.
+///
+/// ```
+/// use ann_core::{Filter, RowSet};
+/// let mut set: RowSet = [2, 70].into_iter().collect();
+/// assert!(set.insert(5) && !set.insert(5));
+/// assert_eq!((set.len(), set.among(3..100).collect::<Vec<_>>()), (3, vec![5, 70]));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowSet {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl RowSet {
+    /// The rows whose bits are set: bit `i % 64` of word `i / 64` is row `i`.
+    pub fn from_words(words: Vec<u64>) -> Self {
+        let len = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, len }
+    }
+
+    /// What [`Self::from_words`] takes.
+    pub fn as_words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a row; says whether it is new.
+    pub fn insert(&mut self, row: u32) -> bool {
+        let at = row as usize / 64;
+        self.words.resize(self.words.len().max(at + 1), 0);
+        let new = !self.accepts(row);
+        self.len += usize::from(new);
+        self.words[at] |= 1 << (row % 64);
+        new
+    }
+
+    /// Bytes held.
+    pub fn memory_usage(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+}
+
+impl FromIterator<u32> for RowSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(rows: I) -> Self {
+        let mut set = Self::default();
+        rows.into_iter().for_each(|row| {
+            set.insert(row);
+        });
+        set
+    }
+}
+
+impl Filter for RowSet {
+    fn accepts(&self, id: u32) -> bool {
+        self.words.get(id as usize / 64).is_some_and(|word| word >> (id % 64) & 1 == 1)
+    }
+
+    fn first_among(&self, rows: Range<u32>) -> Option<u32> {
+        let first = rows.start as usize / 64;
+        let words = self.words.get(first..)?.iter().enumerate();
+        let mut from = u64::MAX << (rows.start % 64);
+        for (word, bits) in words.map(|(i, word)| (first + i, word & std::mem::replace(&mut from, u64::MAX))) {
+            if bits != 0 {
+                let id = (64 * word) as u32 + bits.trailing_zeros();
+                return rows.contains(&id).then_some(id);
+            }
+        }
+        None
+    }
+
+    fn known_count(&self) -> Option<usize> {
+        Some(self.len)
+    }
 }
 
 impl<F: Filter + ?Sized> Filter for &F {
-    const PASS_ALL: bool = false;
-
     fn accepts(&self, id: u32) -> bool {
         (**self).accepts(id)
+    }
+
+    fn first_among(&self, rows: Range<u32>) -> Option<u32> {
+        (**self).first_among(rows)
+    }
+
+    fn known_count(&self) -> Option<usize> {
+        (**self).known_count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn filters_that_know_better_agree_with_those_that_ask(
+            ids in proptest::collection::btree_set(0u32..300, 0..40), start in 0u32..310, len in 0u32..310,
+        ) {
+            let ids: Vec<u32> = ids.into_iter().collect();
+            let (asked, rows) = (Predicate(|id| ids.contains(&id)), start..start + len);
+            let expected: Vec<u32> = asked.among(rows.clone()).collect();
+            let set: RowSet = ids.iter().copied().collect();
+            prop_assert_eq!(set.among(rows.clone()).collect::<Vec<_>>(), expected.clone());
+            prop_assert_eq!(SortedIds::new(&ids).unwrap().among(rows.clone()).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(set.known_count(), Some(ids.len()));
+            prop_assert_eq!(RowSet::from_words(set.as_words().to_vec()).first_among(0..300), ids.first().copied());
+            let (a, b) = (start.min(150), 150);
+            prop_assert_eq!((a..b).among(rows.clone()).collect::<Vec<_>>(), Predicate(|id| (a..b).contains(&id)).among(rows).collect::<Vec<_>>());
+        }
     }
 }

@@ -11,6 +11,23 @@ pub struct SearchStats {
     pub evaluations: u64,
     /// Of these rows, how many were read once more for an exact distance in the place of an estimate.
     pub refined: u64,
+    /// Whether one of [`Limits`](crate::Limits) ended it.
+    pub cut_short: bool,
+    /// How rows were looked for; of several searches, the last.
+    pub route: Route,
+}
+
+/// How the rows that a filter accepts are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Route {
+    /// A walk through all rows that keeps the accepted; without a filter the only one.
+    #[default]
+    Walk,
+    /// A walk from accepted row to accepted row, one step or two apart.
+    TwoHops,
+    /// A comparison with every accepted row: exact.
+    Scan,
 }
 
 impl AddAssign for SearchStats {
@@ -18,6 +35,8 @@ impl AddAssign for SearchStats {
         self.hops += other.hops;
         self.evaluations += other.evaluations;
         self.refined += other.refined;
+        self.cut_short |= other.cut_short;
+        self.route = other.route;
     }
 }
 

@@ -19,6 +19,7 @@ use crate::adjacency::NONE;
 use crate::frontier::{Frontier, Key};
 use crate::hnsw::{Hnsw, HnswScratch, HnswSearch};
 use crate::refine::measure;
+use crate::search::Effort;
 use crate::visited::Visited;
 use ann_core::simd::{Buffer, Rows};
 use ann_core::{
@@ -162,16 +163,35 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         &self.codec
     }
 
+    /// As [`Hnsw::search_row`]: rows are walked, not blocks.
+    ///
+    /// # Panics
+    /// If `row` is no row.
+    pub fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &BlockSearch,
+        filter: &F,
+        scratch: &mut BlockScratch<S, C>,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        self.graph.search_row(row, k, &params.walk, filter, &mut scratch.rows, out)
+    }
+
     fn rows(&self) -> Rows<'_, u8> {
         Rows::new(&self.pieces, self.layout.len, self.layout.stride)
     }
 
     /// Walks from the nearest leader until everything in the frontier is expanded.
-    fn walk(&self, ef: usize, keep: usize, walk: &mut BlockWalk<C::Query>) {
+    fn walk(&self, effort: Effort, keep: usize, walk: &mut BlockWalk<C::Query>) {
         let BlockWalk { visited, frontier, query, expanded, stats } = walk;
         let (layout, pieces) = (self.layout, self.rows());
         visited.reset(self.graph.len());
-        frontier.reset(ef);
+        frontier.reset(effort.ef);
+        if let Some((k, reach)) = effort.reach {
+            frontier.keep_within(k, reach);
+        }
         expanded.reset(keep);
         if let Some(leader) = self.nearest_leader(query) {
             visited.insert(leader.id);
@@ -182,6 +202,10 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         let mut coming = Coming { node: next, line: 0 };
         coming.ask(pieces, usize::MAX);
         while let Some(node) = next {
+            if effort.limits.reached(stats) {
+                stats.cut_short = true;
+                break;
+            }
             // The node after this one is settled before its neighbours are known, and comes from memory meanwhile.
             next = frontier.pop().map(Key::node);
             coming = Coming { node: next, line: 0 };
@@ -295,17 +319,24 @@ impl<S: VectorStore, C: NodeCodec> Default for BlockScratch<S, C> {
 }
 
 /// How a [`BlockHnsw`] is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockSearch {
-    /// Candidates kept during the walk, at least `k`.
-    pub ef: usize,
+    /// How hard the walk looks: at estimates without a filter, at rows with one.
+    pub walk: HnswSearch,
     /// Rows measured exactly beyond `k`.
     pub refine: usize,
 }
 
+impl BlockSearch {
+    /// Keeps `ef` candidates, without limits.
+    pub fn ef(ef: usize) -> Self {
+        Self { walk: HnswSearch::ef(ef), ..Self::default() }
+    }
+}
+
 impl Default for BlockSearch {
     fn default() -> Self {
-        Self { ef: HnswSearch::default().ef, refine: 2 }
+        Self { walk: HnswSearch::default(), refine: 2 }
     }
 }
 
@@ -329,23 +360,23 @@ impl<S: ReadRow, C: NodeCodec> Index for BlockHnsw<S, C> {
     ) -> Result<SearchStats, VectorError> {
         out.clear();
         self.graph.store().check(query)?;
-        let params = BlockSearch { ef: params.ef.max(k).min(self.len()), ..*params };
         let BlockScratch { walk, oracle, ids, distances, rows } = scratch;
         walk.stats = SearchStats::default();
-        if F::PASS_ALL && k > 0 && !self.is_empty() {
+        if F::passes_all() && k > 0 && !self.is_empty() {
             self.codec.prepare(query, &mut walk.query);
-            self.walk(params.ef, k.saturating_add(params.refine).min(self.len()), walk);
+            let effort = params.walk.effort(k, self.len());
+            self.walk(effort, k.saturating_add(params.refine).min(self.len()), walk);
             let oracle = self.graph.store().oracle(query, oracle);
             measure(&oracle, walk.expanded.neighbors(), ids, distances, out);
             walk.stats.refined += out.len() as u64;
             out.sort_unstable();
             out.truncate(k);
         }
-        if out.len() == k.min(self.len()) {
+        if out.len() == k.min(self.len()) || walk.stats.cut_short {
             return Ok(walk.stats);
         }
         // With a filter, or where a part of the graph ran dry, rows are walked, which finds all that there is.
-        self.graph.search_with(query, k, &HnswSearch { ef: params.ef }, filter, rows, out)
+        self.graph.search_with(query, k, &params.walk, filter, rows, out)
     }
 
     fn memory_usage(&self) -> MemoryUsage {

@@ -1,6 +1,6 @@
 //! The best nodes of a walk, sorted, with a cursor at the nearest that is not expanded yet.
 
-use ann_core::Neighbor;
+use ann_core::{Neighbor, Reach};
 
 /// A distance, a node and whether it is expanded in one integer whose order is (distance, node).
 ///
@@ -49,6 +49,10 @@ pub(crate) struct Frontier {
     capacity: usize,
     /// Everything before it is expanded.
     cursor: usize,
+    /// What may follow the key at this position: see [`Self::keep_within`].
+    reach: Option<(usize, Reach)>,
+    /// Nodes beyond this distance need not be expanded.
+    limit: f32,
 }
 
 impl Frontier {
@@ -57,12 +61,21 @@ impl Frontier {
         self.keys.clear();
         self.capacity = capacity.max(1);
         self.cursor = 0;
+        self.reach = None;
+        self.limit = f32::INFINITY;
     }
 
-    /// A distance above this can no longer enter; infinite until the frontier is full.
+    /// Nodes that are farther than `reach` of the `k`-th nearest, once there are `k`, are neither kept nor expanded. For a frontier that is empty.
+    pub(crate) fn keep_within(&mut self, k: usize, reach: Reach) {
+        self.reach = Some((k.max(1), reach));
+    }
+
+    /// A distance above this can no longer enter; infinite until the frontier is full, or holds as many as its reach counts from.
     #[inline(always)]
     pub(crate) fn bound(&self) -> f32 {
-        if self.keys.len() < self.capacity { f32::INFINITY } else { self.keys[self.keys.len() - 1].distance() }
+        let worst =
+            if self.keys.len() < self.capacity { f32::INFINITY } else { self.keys[self.keys.len() - 1].distance() };
+        worst.min(self.limit)
     }
 
     /// How many nodes it keeps.
@@ -86,15 +99,24 @@ impl Frontier {
         }
         let at = self.keys.partition_point(|&other| other < key);
         self.keys.insert(at, key);
+        if let Some((k, reach)) = self.reach
+            && at < k
+            && let Some(farthest) = self.keys.get(k - 1)
+        {
+            self.limit = reach.beyond(farthest.distance());
+        }
         let next = at <= self.cursor;
         self.cursor = self.cursor.min(at);
         next
     }
 
-    /// Takes the nearest node that is not expanded, and marks it.
+    /// Takes the nearest node that is not expanded, and marks it; `None` if that is beyond reach.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Key> {
         let key = self.keys.get_mut(self.cursor)?;
+        if key.distance() > self.limit {
+            return None;
+        }
         let next = *key;
         key.0 |= 1;
         self.cursor += 1;

@@ -10,6 +10,8 @@
 
 mod build;
 mod builder;
+mod find;
+
 mod hierarchy;
 mod params;
 mod parents;
@@ -20,9 +22,9 @@ pub use builder::{BuildError, HnswBuilder};
 pub use hierarchy::Hierarchy;
 pub use params::{HnswParams, HnswSearch, ParamError};
 
-use crate::refine::ExactOracle;
 use crate::search::Walk;
 use ann_core::{Filter, Index, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore};
+use find::Accepted;
 
 /// An HNSW graph over the rows of a store.
 ///
@@ -31,7 +33,7 @@ use ann_core::{Filter, Index, MemoryUsage, Neighbor, SearchStats, VectorError, V
 /// use ann_graph::{Hnsw, HnswSearch};
 /// let rows = Matrix::from_rows(&[[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])?;
 /// let hnsw = Hnsw::builder().m(8).build(FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?)?;
-/// let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 10 });
+/// let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(10));
 /// let nearest = searcher.search(&[0.9, 0.2], 2)?;
 /// assert_eq!(nearest.iter().map(|n| n.id).collect::<Vec<_>>(), [1, 0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -69,15 +71,38 @@ impl<S: VectorStore> Hnsw<S> {
     }
 }
 
+impl<S: VectorStore> Hnsw<S> {
+    /// Replaces `out` by the `min(k, matches)` nearest rows of row `row`, itself among them. The search begins at that row, on layer 0.
+    ///
+    /// # Panics
+    /// If `row` is no row.
+    pub fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &HnswSearch,
+        filter: &F,
+        scratch: &mut HnswScratch<S>,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        let HnswScratch { walk, oracle, accepted } = scratch;
+        walk.stats = SearchStats::default();
+        let oracle = self.store.oracle_at(row, oracle);
+        self.hierarchy.find(&oracle, filter, Some(row), (k, params), walk, accepted, out);
+        walk.stats
+    }
+}
+
 /// Memory of a search in an [`Hnsw`] index.
 pub struct HnswScratch<S: VectorStore> {
     walk: Walk,
     oracle: S::Scratch,
+    accepted: Accepted,
 }
 
 impl<S: VectorStore> Default for HnswScratch<S> {
     fn default() -> Self {
-        Self { walk: Walk::default(), oracle: S::Scratch::default() }
+        Self { walk: Walk::default(), oracle: S::Scratch::default(), accepted: Accepted::default() }
     }
 }
 
@@ -101,19 +126,10 @@ impl<S: VectorStore> Index for Hnsw<S> {
     ) -> Result<SearchStats, VectorError> {
         out.clear();
         self.store.check(query)?;
-        if k == 0 || self.is_empty() {
-            return Ok(SearchStats::default());
-        }
-        let HnswScratch { walk, oracle } = scratch;
+        let HnswScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle(query, oracle);
-        let ef = params.ef.max(k).min(self.len());
-        self.hierarchy.walk_down(&oracle, filter, ef, walk);
-        if !walk.take_nearest(&oracle, k, out) {
-            let oracle = ExactOracle(&oracle);
-            self.hierarchy.walk_down(&oracle, filter, ef, walk);
-            walk.take_nearest(&oracle, k, out);
-        }
+        self.hierarchy.find(&oracle, filter, None, (k, params), walk, accepted, out);
         Ok(walk.stats)
     }
 

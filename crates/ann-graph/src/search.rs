@@ -9,7 +9,7 @@ use crate::adjacency::NONE;
 use crate::frontier::{Frontier, Key};
 use crate::visited::Visited;
 use ann_core::simd::Rows;
-use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats};
+use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Reach, SearchStats};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -33,6 +33,24 @@ pub(crate) struct GraphView<'a> {
     pub(crate) rows: Option<&'a [u32]>,
 }
 
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Nodes in the frontier.
+    pub(crate) ef: usize,
+    /// Ends the walk where nodes are beyond reach of the so many nearest.
+    pub(crate) reach: Option<(usize, Reach)>,
+    pub(crate) limits: Limits,
+    /// Steps from accepted row to accepted row, through one that is not at the most.
+    pub(crate) two_hops: bool,
+}
+
+impl From<usize> for Effort {
+    fn from(ef: usize) -> Self {
+        Self { ef, reach: None, limits: Limits::default(), two_hops: false }
+    }
+}
+
 /// Memory of a walk, reused from search to search.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
@@ -50,20 +68,33 @@ pub(crate) struct Walk {
     pub(crate) expanded: Vec<Neighbor>,
     pub(crate) keeps_expanded: bool,
     pub(crate) stats: SearchStats,
+    limits: Limits,
+    two_hops: bool,
 }
 
 impl Walk {
-    /// Finds the `ef` nearest nodes, starting from `node`.
+    /// Finds the nearest nodes, starting from `node`.
     pub(crate) fn search<F: Filter>(
         &mut self,
         graph: GraphView<'_>,
         oracle: &impl DistanceOracle,
         filter: &F,
         node: u32,
-        ef: usize,
+        effort: impl Into<Effort>,
     ) {
+        self.reset(graph, effort.into());
+        self.go_on(graph, oracle, filter, &[node]);
+    }
+
+    /// Forgets everything, and makes room for a search.
+    pub(crate) fn reset(&mut self, graph: GraphView<'_>, effort: Effort) {
         self.visited.reset(graph.links.len());
-        self.frontier.reset(ef);
+        self.frontier.reset(effort.ef);
+        if let Some((k, reach)) = effort.reach {
+            self.frontier.keep_within(k, reach);
+        }
+        self.limits = effort.limits;
+        self.two_hops = effort.two_hops;
         self.open.clear();
         self.expanded.clear();
         // The most that a hop can meet, so that no later hop allocates.
@@ -73,22 +104,26 @@ impl Walk {
         if graph.rows.is_some() {
             self.rows.reserve(block.saturating_sub(self.rows.len()));
         }
-        self.go_on(graph, oracle, filter, node);
     }
 
-    /// Goes on with the same search from another node, if it has not been met.
+    /// Goes on with the same search from other nodes, those that have not been met.
     pub(crate) fn go_on<F: Filter>(
         &mut self,
         graph: GraphView<'_>,
         oracle: &impl DistanceOracle,
         filter: &F,
-        node: u32,
+        nodes: &[u32],
     ) {
         self.nodes.clear();
         self.rows.clear();
-        self.meet(graph, oracle, &[node]);
+        self.meet(graph, oracle, nodes);
         self.score(graph, oracle, filter);
         self.run(graph, oracle, filter);
+    }
+
+    /// Whether nodes are still wanted that this part of the graph does not hold.
+    pub(crate) fn ran_dry(&self) -> bool {
+        self.frontier.bound() == f32::INFINITY && !self.stats.cut_short
     }
 
     /// The nodes found, nearest first.
@@ -100,14 +135,18 @@ impl Walk {
     fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
         let beam = (1 + self.frontier.capacity() / EF_PER_BEAM).min(BEAM);
         while let Some(node) = self.next::<F>() {
+            if self.limits.reached(&self.stats) {
+                self.stats.cut_short = true;
+                break;
+            }
             self.nodes.clear();
             self.rows.clear();
-            self.expand(graph, oracle, node);
+            self.expand(graph, oracle, filter, node);
             for _ in 1..beam {
                 let Some(node) = self.next::<F>() else { break };
-                self.expand(graph, oracle, node);
+                self.expand(graph, oracle, filter, node);
             }
-            if F::PASS_ALL {
+            if F::passes_all() {
                 // Most often the next to expand; if nearer ones turn up, their lists are asked for then.
                 self.frontier.unexpanded().take(beam).for_each(|after| graph.links.prefetch(after, LINK_LINES));
             }
@@ -116,15 +155,18 @@ impl Walk {
     }
 
     #[inline(always)]
-    fn expand(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, node: u32) {
+    fn expand<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F, node: u32) {
         self.stats.hops += 1;
+        if !F::passes_all() && self.two_hops {
+            return self.meet_accepted(graph, oracle, filter, node);
+        }
         self.meet(graph, oracle, graph.links.row(node as usize));
     }
 
     /// The nearest node that is not expanded, unless it is too far to matter.
     #[inline(always)]
     fn next<F: Filter>(&mut self) -> Option<u32> {
-        if F::PASS_ALL {
+        if F::passes_all() {
             let key = self.frontier.pop()?;
             if self.keeps_expanded {
                 self.expanded.push(key.neighbor());
@@ -132,7 +174,9 @@ impl Walk {
             return Some(key.node());
         }
         let Reverse(key) = self.open.pop()?;
-        (key.distance() <= self.frontier.bound() || !self.frontier.is_full()).then(|| key.node())
+        // A NaN is expanded while there is room.
+        let beyond = key.distance() > self.frontier.bound() || key.distance().is_nan() && self.frontier.is_full();
+        (!beyond).then(|| key.node())
     }
 
     /// Pass one: puts the nodes of a list that are new on the block, then asks memory for their rows.
@@ -157,6 +201,28 @@ impl Walk {
         rows[start..].iter().for_each(|&row| oracle.prefetch(row));
     }
 
+    /// Pass one of a walk in two hops: neighbours that are accepted, and those of neighbours that are not. On graphs whose nodes are rows.
+    fn meet_accepted<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F, node: u32) {
+        let used = |node: u32| graph.links.row(node as usize).iter().copied().take_while(|&node| node != NONE);
+        let start = self.nodes.len();
+        for near in used(node) {
+            if !self.visited.insert(near) {
+                continue;
+            }
+            if filter.accepts(near) {
+                self.nodes.push(near);
+                continue;
+            }
+            for far in used(near) {
+                // One that is not accepted may still be stepped through as a neighbour of another.
+                if filter.accepts(far) && self.visited.insert(far) {
+                    self.nodes.push(far);
+                }
+            }
+        }
+        self.nodes[start..].iter().for_each(|&row| oracle.prefetch(row));
+    }
+
     /// Pass two: scores the block and keeps what is near enough.
     #[inline(always)]
     fn score<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
@@ -171,7 +237,7 @@ impl Walk {
                 continue;
             }
             let key = Key::new(node, distance);
-            if F::PASS_ALL {
+            if F::passes_all() {
                 if self.frontier.insert(key) {
                     graph.links.prefetch(node, LINK_LINES);
                 }

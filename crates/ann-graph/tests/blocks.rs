@@ -22,7 +22,7 @@ fn build(rows: &Matrix<f32>, metric: Metric, planes: usize, par: Par) -> Blocks 
 fn recall(index: &Blocks, rows: &Matrix<f32>, queries: &Matrix<f32>, metric: Metric, ef: usize) -> f64 {
     let exact = Exact::new(FlatStore::<f32>::from_rows(rows.view(), metric).unwrap());
     let truth = exact.ground_truth(queries.view(), 10, Par::Ambient).unwrap();
-    let mut searcher = Searcher::new(index, BlockSearch { ef, ..BlockSearch::default() });
+    let mut searcher = Searcher::new(index, BlockSearch::ef(ef));
     let mut hits = 0;
     for (i, query) in queries.view().rows().enumerate() {
         let found = searcher.search(query, 10).unwrap();
@@ -37,7 +37,7 @@ fn blocks_find_what_a_walk_over_rows_finds() {
     for (set, metric) in [(portable::mix128(6_000, 200), Metric::L2), (portable::spec256(6_000, 200), Metric::Cosine)] {
         let one = build(&set.base, metric, 1, Par::Ambient);
         let four = build(&set.base, metric, 4, Par::Ambient);
-        let mut rows = Searcher::new(one.graph(), ann_graph::HnswSearch { ef: 80 });
+        let mut rows = Searcher::new(one.graph(), ann_graph::HnswSearch::ef(80));
         let exact = Exact::new(FlatStore::<f32>::from_rows(set.base.view(), metric).unwrap());
         let truth = exact.ground_truth(set.queries.view(), 10, Par::Ambient).unwrap();
         let mut hits = 0;
@@ -96,7 +96,7 @@ fn a_filter_gives_as_many_as_match() {
         let filter = Predicate(|id: u32| id % every == 1);
         let matches = (0..2_000).filter(|id| id % every == 1).count();
         for query in set.queries.view().rows() {
-            let params = BlockSearch { ef: 2_000, ..BlockSearch::default() };
+            let params = BlockSearch::ef(2_000);
             index.search_with(query, 10, &params, &filter, &mut scratch, &mut out).unwrap();
             assert_eq!(out.len(), matches.min(10), "every {every}");
             assert!(out.iter().all(|n| n.id % every == 1));
@@ -125,7 +125,7 @@ fn rows_that_are_added_are_found_and_pieces_stay_current() {
     let added = set.base.view().slice(2_000..3_000);
     assert_eq!(index.extend(added.rows(), Par::Ambient, Monitor::new()).unwrap(), 2_000..3_000);
     assert_eq!(index.len(), 3_000);
-    let mut searcher = Searcher::new(&index, BlockSearch { ef: 100, ..BlockSearch::default() });
+    let mut searcher = Searcher::new(&index, BlockSearch::ef(100));
     let mut lost = 0;
     for (row, vector) in set.base.view().rows().enumerate() {
         lost += usize::from(searcher.search(vector, 1).unwrap()[0].id != row as u32);
@@ -133,7 +133,7 @@ fn rows_that_are_added_are_found_and_pieces_stay_current() {
     assert!(lost <= 3, "{lost} rows do not find themselves");
     // The same links, encoded at once.
     let whole = BlockHnsw::new(index.graph().clone(), index.codec().clone(), Par::Serial).unwrap();
-    let mut other = Searcher::new(&whole, BlockSearch { ef: 100, ..BlockSearch::default() });
+    let mut other = Searcher::new(&whole, BlockSearch::ef(100));
     for query in set.queries.view().rows() {
         assert_eq!(searcher.search(query, 10).unwrap(), other.search(query, 10).unwrap());
     }

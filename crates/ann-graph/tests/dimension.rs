@@ -102,8 +102,7 @@ proptest! {
 fn neighbours_may_come_from_a_graph() {
     let set = portable::mix128(2_000, 1);
     let hnsw = Hnsw::builder().build(FlatStore::<f32>::from_rows(set.base.view(), Metric::L2).unwrap()).unwrap();
-    let found =
-        neighbors_of_rows(&hnsw, set.base.view(), Metric::L2, 20, &HnswSearch { ef: 100 }, Par::Ambient).unwrap();
+    let found = neighbors_of_rows(&hnsw, set.base.view(), Metric::L2, 20, &HnswSearch::ef(100), Par::Ambient).unwrap();
     let truth = exact(&set.base, Metric::L2, 20);
     let (found, truth) = (global_dimension(local(&found)).unwrap(), global_dimension(local(&truth)).unwrap());
     assert!((found / truth - 1.0).abs() < 0.005, "{found} {truth}");

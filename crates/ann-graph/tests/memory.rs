@@ -21,7 +21,7 @@ fn allocations_of_searches<S: VectorStore<Vector = [f32]>>(
     let shape = integral(2_000, 24, 1);
     let store = store(shape.base.view()).unwrap();
     let hnsw = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 200 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(200));
     searcher.search(shape.queries.row(0), 10).unwrap();
     let search_all = || {
         for i in 0..1_000 {
@@ -53,11 +53,11 @@ fn a_search_of_blocks_allocates_nothing_after_the_first() {
         let graph = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
         let codec = NodeRabitq::train(set.base.view(), metric, &NodeRabitqParams::default()).unwrap();
         let index = BlockHnsw::new(graph, codec, Par::Serial).unwrap();
-        let mut searcher = Searcher::new(&index, BlockSearch { ef: 200, ..BlockSearch::default() });
+        let mut searcher = Searcher::new(&index, BlockSearch::ef(200));
         searcher.search(set.queries.row(0), 10).unwrap();
         let search_all = || {
             for i in 0..400 {
-                searcher.params_mut().ef = [10, 64, 200, 33][i % 4];
+                searcher.params_mut().walk.ef = [10, 64, 200, 33][i % 4];
                 assert_eq!(searcher.search(set.queries.row(i % 20), 1 + i % 10).unwrap().len(), 1 + i % 10);
             }
         };
@@ -70,7 +70,7 @@ fn a_filtered_search_allocates_nothing_once_it_has_seen_the_like() {
     let set = portable::mix128(2_000, 20);
     let store = FlatStore::<f32>::from_rows(set.base.view(), set.metric).unwrap();
     let hnsw = Hnsw::builder().m(8).ef_construction(40).par(Par::Serial).build(store).unwrap();
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 50 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(50));
     let mut search_all = || {
         for query in set.queries.rows() {
             for one_in in [2, 10, 100] {
@@ -86,7 +86,7 @@ fn a_filtered_search_allocates_nothing_once_it_has_seen_the_like() {
 fn searching_rows_of_a_user_allocates_nothing() {
     let store = SpaceStore::<u32, _>::from_rows(0..500, |a: &u32, b: &u32| a.abs_diff(*b) as f32).unwrap();
     let hnsw = Hnsw::builder().m(8).par(Par::Serial).build(store).unwrap();
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 50 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(50));
     let mut found = || (0..500).filter(|query| searcher.search(query, 5).unwrap()[0].id == *query).count();
     // Lists of a line differ in length: the longest of each search must have been met.
     found();

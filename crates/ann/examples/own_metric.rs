@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let word = |i: usize| [i / 100, i / 10, i].map(|digit| syllables[digit % 10]).concat();
     let words = SpaceStore::<str, _>::from_rows((0..1000).map(word), Levenshtein)?;
     let hnsw = Hnsw::builder().m(16).par(Par::Ambient).build(words)?;
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 40 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(40));
     let found = searcher.search("kalomy", 3)?.to_vec();
     for neighbor in &found {
         println!("{} is {} edits from kalomy", hnsw.store().row(neighbor.id), neighbor.distance);

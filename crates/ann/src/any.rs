@@ -6,37 +6,57 @@ use crate::factory::Codes;
 #[cfg(all(feature = "graph", feature = "quant"))]
 use crate::factory::Refine;
 use crate::factory::{BuildOptions, Structure};
-use crate::few::Few;
 use ann_core::{
-    Batch, ElementKind, Filter, FlatError, FlatStore, Index, Matrix, MatrixView, MemoryUsage, Metric, Monitor,
-    Neighbor, Par, PushVector, ReadRow, RowError, Scalar, ScratchPool, SearchStats, SplitStore, VectorError,
-    VectorStore,
+    Batch, DistanceOracle, ElementKind, Filter, FlatError, FlatStore, Index, Limits, Matrix, MatrixView, MemoryUsage,
+    Metric, Monitor, Neighbor, Par, PushVector, Reach, ReadRow, Route, RowError, Scalar, ScratchPool, SearchStats,
+    SplitStore, TopK, VectorError, VectorStore,
 };
 #[cfg(feature = "graph")]
-use ann_graph::Hierarchy;
+use ann_graph::{Hierarchy, HnswSearch};
 
 /// How hard to look. Every index reads what it knows and ignores the rest; `None` is the index's own default.
 ///
 /// ```
 /// use ann::SearchParams;
-/// let thorough = SearchParams { ef: Some(200) };
+/// let thorough = SearchParams { ef: Some(200), ..SearchParams::default() };
 /// assert_eq!(thorough, SearchParams::effort(200));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SearchParams {
     /// Graphs: candidates kept during the walk, at least `k`. Recall and time grow with it.
     pub ef: Option<usize>,
+    /// Graphs: how far beyond the `k`-th nearest found a walk looks. Hard queries then look longer than easy ones, up to `ef`.
+    pub reach: Option<Reach>,
+    /// The mean recall wanted, above 0 and below 1: what `reach` and `ef` must be is read from the calibration of the index
+    /// ([`Index::calibrate`](crate::Index::calibrate)).
+    pub target_recall: Option<f64>,
+    /// Graphs: what one search may cost.
+    pub limits: Limits,
+    /// Graphs: how rows are looked for that a filter accepts.
+    pub route: Option<Route>,
 }
 
 impl SearchParams {
     /// Sets the main knob of whatever index it is: `ef` for graphs.
     pub fn effort(effort: usize) -> Self {
-        Self { ef: Some(effort) }
+        Self { ef: Some(effort), ..Self::default() }
+    }
+
+    /// Looks as hard as this mean recall takes: see [`SearchParams::target_recall`](Self#structfield.target_recall).
+    pub fn target_recall(recall: f64) -> Self {
+        Self { target_recall: Some(recall), ..Self::default() }
+    }
+
+    /// What graphs are asked for.
+    #[cfg(feature = "graph")]
+    pub(crate) fn of_graph(&self) -> HnswSearch {
+        let Self { reach, limits, route, .. } = *self;
+        HnswSearch { ef: self.ef.unwrap_or(HnswSearch::default().ef), reach, limits, route }
     }
 }
 
 /// Which rows may be returned, by row.
-pub type RowFilter<'a> = &'a (dyn Fn(u32) -> bool + Sync);
+pub type RowFilter<'a> = &'a (dyn Filter + Sync);
 
 /// Any index of this workspace over rows of `f32` queries, in terms of rows; [`crate::Index`] adds the labels.
 ///
@@ -60,6 +80,19 @@ pub trait AnyIndex: Send + Sync {
     fn rows(&self) -> &'static str;
     /// Bytes held, by part.
     fn memory_usage(&self) -> MemoryUsage;
+
+    /// Replaces `out` by the nearest rows of row `row`, itself among them.
+    ///
+    /// # Panics
+    /// If `row` is no row.
+    fn search_row(
+        &self,
+        row: u32,
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats;
 
     /// Replaces `out` by the nearest rows.
     ///
@@ -251,8 +284,6 @@ fn read_all(rows: &impl ReadRow) -> Option<Matrix<f32>> {
 
 /// What an index adds to [`Index`] to be built, grown and saved without its type.
 pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
-    /// Whether a search compares every row anyway.
-    const COMPARES_ALL: bool = false;
     type Store: RowStore;
     type Wide: Dense;
     fn structure(&self) -> Structure;
@@ -269,6 +300,27 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     ) -> Result<Batch, RowError> {
         ann_core::search_batch(self, queries, k, params, filter, par)
     }
+    /// As [`AnyIndex::search_row`]; compares every row where the structure has no better way.
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        _: &Self::Params,
+        filter: &F,
+        _: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        let (store, mut scratch) = (self.store(), <Self::Store as VectorStore>::Scratch::default());
+        let oracle = store.oracle_at(row, &mut scratch);
+        let ids: Vec<u32> = filter.among(0..store.len() as u32).collect();
+        let (mut nearest, mut distances) = (TopK::new(k), vec![0.0; ids.len()]);
+        oracle.exact(&ids, &mut distances);
+        ids.iter().zip(distances).for_each(|(&id, distance)| nearest.push(Neighbor::new(id, distance)));
+        let stats = SearchStats { evaluations: ids.len() as u64, route: Route::Scan, ..SearchStats::default() };
+        out.clear();
+        nearest.drain_sorted(out);
+        stats
+    }
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
     /// The same structure over wider rows; `None` if it cannot be.
     fn with_store(&self, store: <Self::Store as RowStore>::Wide) -> Option<Self::Wide>;
@@ -283,33 +335,12 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
 /// An index whose type has been forgotten, with scratch for whoever searches without a searcher.
 pub(crate) struct Erased<I: Dense> {
     index: I,
-    scratch: ScratchPool<Scratch<I>>,
-}
-
-/// Memory of searches, with a filter and without.
-struct Scratch<I: Dense> {
-    index: I::Scratch,
-    few: Few<I::Store>,
-}
-
-impl<I: Dense> Default for Scratch<I> {
-    fn default() -> Self {
-        Self { index: I::Scratch::default(), few: Few::default() }
-    }
+    scratch: ScratchPool<I::Scratch>,
 }
 
 impl<I: Dense> Erased<I> {
     pub(crate) fn new(index: I) -> Self {
         Self { index, scratch: ScratchPool::default() }
-    }
-}
-
-/// A filter that is there: dispatched once per search, so that a search without one pays nothing.
-struct Rows<'a>(RowFilter<'a>);
-
-impl Filter for Rows<'_> {
-    fn accepts(&self, id: u32) -> bool {
-        (self.0)(id)
     }
 }
 
@@ -342,6 +373,23 @@ impl<I: Dense> AnyIndex for Erased<I> {
         self.index.memory_usage()
     }
 
+    fn search_row(
+        &self,
+        row: u32,
+        k: usize,
+        params: &SearchParams,
+        filter: Option<RowFilter<'_>>,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        let (mut scratch, params) = (self.scratch.take(), I::params(params));
+        let stats = match filter {
+            None => self.index.search_row(row, k, &params, &ann_core::All, &mut scratch, out),
+            Some(filter) => self.index.search_row(row, k, &params, &filter, &mut scratch, out),
+        };
+        self.scratch.give(scratch);
+        stats
+    }
+
     fn search(
         &self,
         query: &[f32],
@@ -367,12 +415,12 @@ impl<I: Dense> AnyIndex for Erased<I> {
         let params = I::params(params);
         match filter {
             None => self.index.batch(queries, k, &params, &ann_core::All, par),
-            Some(filter) => self.index.batch(queries, k, &params, &Rows(filter), par),
+            Some(filter) => self.index.batch(queries, k, &params, &filter, par),
         }
     }
 
     fn searcher(&self) -> Box<dyn AnySearcher + '_> {
-        Box::new(Searching { index: &self.index, scratch: Scratch::default() })
+        Box::new(Searching { index: &self.index, scratch: I::Scratch::default() })
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
@@ -403,7 +451,7 @@ impl<I: Dense> AnyIndex for Erased<I> {
 
 struct Searching<'i, I: Dense> {
     index: &'i I,
-    scratch: Scratch<I>,
+    scratch: I::Scratch,
 }
 
 impl<I: Dense> AnySearcher for Searching<'_, I> {
@@ -425,17 +473,13 @@ fn search<I: Dense>(
     k: usize,
     params: &SearchParams,
     filter: Option<RowFilter<'_>>,
-    scratch: &mut Scratch<I>,
+    scratch: &mut I::Scratch,
     out: &mut Vec<Neighbor>,
 ) -> Result<SearchStats, VectorError> {
     let params = I::params(params);
-    let Some(filter) = filter else {
-        return index.search_with(query, k, &params, &ann_core::All, &mut scratch.index, out);
-    };
-    if !I::COMPARES_ALL
-        && let Some(stats) = scratch.few.search(index.store(), query, k, filter, out)?
-    {
-        return Ok(stats);
+    match filter {
+        // Dispatched once per search, so that one without a filter pays nothing.
+        None => index.search_with(query, k, &params, &ann_core::All, scratch, out),
+        Some(filter) => index.search_with(query, k, &params, &filter, scratch, out),
     }
-    index.search_with(query, k, &params, &Rows(filter), &mut scratch.index, out)
 }

@@ -1,51 +1,67 @@
 //! Rows that were removed: they keep their place and their links, are walked through, and are never returned.
 
 use crate::any::RowFilter;
-use ann_core::{Neighbor, SearchStats, VectorError};
+use ann_core::{All, Filter, Neighbor, RowSet, SearchStats, VectorError};
+use std::ops::Range;
 
 /// A set of removed rows.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Dead {
-    /// A bit per row; rows beyond the end are alive.
-    words: Vec<u64>,
-    count: usize,
+pub(crate) struct Dead(RowSet);
+
+/// The rows that are left of those that a filter accepts.
+struct Left<'a> {
+    dead: &'a RowSet,
+    filter: RowFilter<'a>,
+}
+
+impl Filter for Left<'_> {
+    fn accepts(&self, id: u32) -> bool {
+        !self.dead.accepts(id) && self.filter.accepts(id)
+    }
+
+    fn first_among(&self, mut rows: Range<u32>) -> Option<u32> {
+        loop {
+            let id = self.filter.first_among(rows.clone())?;
+            if !self.dead.accepts(id) {
+                return Some(id);
+            }
+            rows.start = id + 1;
+        }
+    }
 }
 
 impl Dead {
     /// Takes what [`Self::as_words`] gave; `None` if it names a row that is not among `rows`.
     #[cfg(feature = "io")]
     pub(crate) fn from_words(words: Vec<u64>, rows: usize) -> Option<Self> {
-        let count = words.iter().map(|word| word.count_ones() as usize).sum();
-        let beyond = (rows..64 * words.len()).any(|row| words[row / 64] >> (row % 64) & 1 == 1);
-        (!beyond).then_some(Self { words, count })
+        let set = RowSet::from_words(words);
+        let beyond = u32::try_from(rows).is_ok_and(|rows| set.first_among(rows..u32::MAX).is_some());
+        (!beyond).then_some(Self(set))
     }
 
     #[cfg(feature = "io")]
     pub(crate) fn as_words(&self) -> &[u64] {
-        &self.words
+        self.0.as_words()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.count
+        self.0.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.is_empty()
     }
 
     pub(crate) fn contains(&self, row: u32) -> bool {
-        self.words.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.0.accepts(row)
     }
 
     pub(crate) fn insert(&mut self, row: u32) {
-        let at = row as usize / 64;
-        self.words.resize(self.words.len().max(at + 1), 0);
-        self.count += usize::from(!self.contains(row));
-        self.words[at] |= 1 << (row % 64);
+        self.0.insert(row);
     }
 
     pub(crate) fn memory_usage(&self) -> usize {
-        self.words.capacity() * size_of::<u64>()
+        self.0.memory_usage()
     }
 
     /// Replaces `out` by the `k` nearest rows of `rows` that are left, by way of a search that does not know which these are.
@@ -64,12 +80,12 @@ impl Dead {
             return search(k, filter, out);
         }
         if let Some(filter) = filter {
-            return search(k, Some(&|row| !self.contains(row) && filter(row)), out);
+            return search(k, Some(&Left { dead: &self.0, filter }), out);
         }
         let mut stats = search(self.and_spare(k), None, out)?;
         out.retain(|neighbor| !self.contains(neighbor.id));
-        if out.len() < k.min(rows - self.count) {
-            stats += search(k, Some(&|row| !self.contains(row)), out)?;
+        if out.len() < k.min(rows - self.len()) && !stats.cut_short {
+            stats += search(k, Some(&Left { dead: &self.0, filter: &All }), out)?;
         }
         out.truncate(k);
         Ok(stats)
@@ -77,6 +93,6 @@ impl Dead {
 
     /// How many rows to ask for where `k` are wanted.
     pub(crate) fn and_spare(&self, k: usize) -> usize {
-        k.saturating_add(k.min(self.count))
+        k.saturating_add(k.min(self.len()))
     }
 }

@@ -71,6 +71,31 @@ pub enum Error {
         /// What there is.
         spec: crate::factory::Spec,
     },
+    /// A recall was named that cannot be had with certainty.
+    #[error("recall {target} for {k} results was asked for, searches are sure to reach {reachable} at the most")]
+    OutOfReach {
+        /// What was asked for.
+        target: f64,
+        /// Results of the search.
+        k: usize,
+        /// The most that may be asked for.
+        reachable: f64,
+    },
+    /// A recall that is none.
+    #[error("the target recall is {target}, must be above 0 and below 1")]
+    Target {
+        /// What was asked for.
+        target: f64,
+    },
+    /// How hard to look for a recall is not known, or cannot be learnt.
+    #[error("{why}")]
+    Calibration {
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Rows were selected before the index was compacted, which numbers them anew.
+    #[error("the selection was made before the index was compacted, or for another index")]
+    Selection,
     /// A radius that no distance can be compared with.
     #[error("the radius is NaN, expected a number")]
     Radius,
@@ -85,6 +110,16 @@ pub enum Error {
     #[cfg(feature = "io")]
     #[error(transparent)]
     Save(#[from] ann_io::container::SaveError),
+}
+
+impl Error {
+    /// What went wrong with one query, as that of query `row` of many.
+    pub(crate) fn of_row(self, row: usize) -> Self {
+        match self {
+            Self::Query(source) => Self::Row(RowError { row, source }),
+            other => other,
+        }
+    }
 }
 
 impl From<FlatError> for Error {

@@ -1,22 +1,12 @@
 //! The index that users hold: any structure, with labels.
 
 use crate::Error;
-use crate::any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
+use crate::any::AnyIndex;
+use crate::calibration::Calibration;
 use crate::dead::Dead;
 use crate::factory::{BuildOptions, Spec};
 use crate::labels::Labels;
-use ann_core::{
-    ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, RowError, SearchStats, VectorError,
-};
-
-/// A row that was found.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// The row's label: its position unless labels were given.
-    pub label: u64,
-    /// Its distance as people quote it ([`Metric::reported`]: Euclidean rather than squared). Smaller is nearer.
-    pub distance: f32,
-}
+use ann_core::{ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Par};
 
 /// An index of any kind: made by [`crate::build`], a [`Spec`] or [`crate::open`].
 ///
@@ -38,6 +28,9 @@ pub struct Index {
     pub(crate) any: Box<dyn AnyIndex>,
     pub(crate) labels: Labels,
     pub(crate) dead: Dead,
+    /// How often rows were numbered anew.
+    pub(crate) numbering: u64,
+    pub(crate) calibration: Option<Calibration>,
     /// Why it was chosen.
     pub(crate) report: Option<String>,
 }
@@ -47,7 +40,7 @@ impl Index {
     pub(crate) fn new(any: Box<dyn AnyIndex>, labels: Option<&[u64]>) -> Result<Self, Error> {
         let mut named = Labels::default();
         named.add(0, &named.check(0, any.len(), labels)?);
-        Ok(Self { any, labels: named, dead: Dead::default(), report: None })
+        Ok(Self { any, labels: named, dead: Dead::default(), numbering: 0, calibration: None, report: None })
     }
 
     /// The string that builds such an index.
@@ -100,116 +93,6 @@ impl Index {
     /// Whether a row has this label.
     pub fn contains(&self, label: u64) -> bool {
         self.labels.row(label, self.any.len()).is_some()
-    }
-
-    /// The `min(k, len)` nearest rows, nearest first.
-    ///
-    /// # Errors
-    /// [`Error::Query`] if the query has the wrong dimension, is not finite, or is zero under the cosine metric.
-    pub fn search(&self, query: &[f32], k: usize) -> Result<Vec<Hit>, Error> {
-        self.search_with(query, k, &SearchParams::default())
-    }
-
-    /// As [`Self::search`], looking as hard as `params` says.
-    ///
-    /// # Errors
-    /// As [`Self::search`].
-    pub fn search_with(&self, query: &[f32], k: usize, params: &SearchParams) -> Result<Vec<Hit>, Error> {
-        Ok(self.hits(&self.find(query, k, params, None)?))
-    }
-
-    /// The `min(k, matches)` nearest rows among those whose label `filter` accepts.
-    ///
-    /// # Errors
-    /// As [`Self::search`].
-    pub fn search_filtered(
-        &self,
-        query: &[f32],
-        k: usize,
-        params: &SearchParams,
-        filter: &(dyn Fn(u64) -> bool + Sync),
-    ) -> Result<Vec<Hit>, Error> {
-        let accepts = |row| filter(self.labels.label(row));
-        Ok(self.hits(&self.find(query, k, params, Some(&accepts))?))
-    }
-
-    /// The rows at a distance of `radius` or less, as [`Hit::distance`] counts it, but no more than `limit`; nearest first.
-    /// `filter` says which labels count, if any is given.
-    ///
-    /// Cost: searches for more and more rows, until one is beyond the radius. What a graph does not find within its effort is
-    /// missing as with [`Self::search_with`].
-    ///
-    /// # Errors
-    /// As [`Self::search`]; [`Error::Radius`] if `radius` is NaN.
-    ///
-    /// ```
-    /// use ann::prelude::*;
-    /// let vectors = Matrix::from_rows(&[[0.0, 0.0], [3.0, 4.0], [1.0, 1.0], [6.0, 8.0]])?;
-    /// let index = ann::build(&vectors, Metric::L2)?;
-    /// let near = index.search_range(&[0.0, 0.0], 5.0, usize::MAX, &SearchParams::default(), None)?;
-    /// assert_eq!(near.iter().map(|hit| hit.label).collect::<Vec<_>>(), [0, 2, 1]);
-    /// # Ok::<(), ann::Error>(())
-    /// ```
-    pub fn search_range(
-        &self,
-        query: &[f32],
-        radius: f32,
-        limit: usize,
-        params: &SearchParams,
-        filter: Option<&(dyn Fn(u64) -> bool + Sync)>,
-    ) -> Result<Vec<Hit>, Error> {
-        /// Rows asked for at first.
-        const FIRST: usize = 32;
-        if radius.is_nan() {
-            return Err(Error::Radius);
-        }
-        let accepts = |row| filter.is_none_or(|filter| filter(self.labels.label(row)));
-        let accepts: Option<RowFilter<'_>> = if filter.is_some() { Some(&accepts) } else { None };
-        let mut k = FIRST.min(limit);
-        loop {
-            let mut found = self.find(query, k, params, accepts)?;
-            let within = found.partition_point(|n| self.metric().reported(n.distance) <= radius);
-            if within < found.len() || found.len() < k || k == limit {
-                found.truncate(within);
-                return Ok(self.hits(&found));
-            }
-            k = k.saturating_mul(4).min(limit);
-        }
-    }
-
-    /// Searches every row of `queries`, `(n, dim)`, on the threads of `par`: the same results as one by one.
-    ///
-    /// # Errors
-    /// [`Error::Row`] for the first query that does not fit.
-    pub fn search_batch<'a>(
-        &self,
-        queries: impl Into<MatrixView<'a, f32>>,
-        k: usize,
-        params: &SearchParams,
-        par: Par,
-    ) -> Result<Vec<Vec<Hit>>, Error> {
-        let queries = queries.into();
-        let batch = self.any.search_batch(queries, self.dead.and_spare(k), params, None, par)?;
-        let (mut all, mut left) = (Vec::with_capacity(batch.len()), Vec::new());
-        for (row, found) in batch.iter().enumerate() {
-            let search = |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| match filter {
-                Some(_) => self.any.search(queries.row(row), k, params, filter, out),
-                None => {
-                    out.clear();
-                    out.extend_from_slice(found);
-                    Ok(SearchStats::default())
-                }
-            };
-            self.dead.search(self.any.len(), k, None, &mut left, search).map_err(|source| RowError { row, source })?;
-            all.push(self.hits(&left));
-        }
-        Ok(all)
-    }
-
-    /// A searcher with scratch of its own: one per thread, any number of queries, no allocation after the first.
-    pub fn searcher(&self) -> Searcher<'_> {
-        let (found, hits, stats) = (Vec::new(), Vec::new(), SearchStats::default());
-        Searcher { index: self, inner: self.any.searcher(), found, hits, stats }
     }
 
     /// Appends rows, `(n, dim)`, with labels of their own or, for `None`, their numbers.
@@ -306,7 +189,8 @@ impl Index {
             ..self.any.options()
         };
         let built = self.spec().build(&Matrix::new(left, self.dim())?, &options)?;
-        *self = Self { report: self.report.take(), ..built };
+        let (numbering, calibration, report) = (self.numbering + 1, self.calibration.take(), self.report.take());
+        *self = Self { numbering, calibration, report, ..built };
         Ok(())
     }
 
@@ -320,28 +204,6 @@ impl Index {
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
         crate::open::save(self, path.as_ref())
     }
-
-    fn find(
-        &self,
-        query: &[f32],
-        k: usize,
-        params: &SearchParams,
-        filter: Option<RowFilter<'_>>,
-    ) -> Result<Vec<Neighbor>, VectorError> {
-        let mut found = Vec::new();
-        let search =
-            |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| self.any.search(query, k, params, filter, out);
-        self.dead.search(self.any.len(), k, filter, &mut found, search)?;
-        Ok(found)
-    }
-
-    fn hits(&self, found: &[Neighbor]) -> Vec<Hit> {
-        found.iter().map(|&neighbor| self.hit(neighbor)).collect()
-    }
-
-    fn hit(&self, neighbor: Neighbor) -> Hit {
-        Hit { label: self.labels.label(neighbor.id), distance: self.metric().reported(neighbor.distance) }
-    }
 }
 
 impl std::fmt::Debug for Index {
@@ -353,53 +215,5 @@ impl std::fmt::Debug for Index {
             .field("dim", &self.dim())
             .field("element", &self.element().name())
             .finish_non_exhaustive()
-    }
-}
-
-/// Searches one index from one thread.
-///
-/// ```
-/// use ann::prelude::*;
-/// let vectors = Matrix::new((0..200).map(|x| x as f32).collect(), 2)?;
-/// let index = ann::build(&vectors, Metric::L2)?;
-/// let mut searcher = index.searcher();
-/// for row in vectors.rows() {
-///     assert_eq!(searcher.search(row, 1, &SearchParams::default())?[0].distance, 0.0);
-/// }
-/// assert!(searcher.stats().evaluations > 0);
-/// # Ok::<(), ann::Error>(())
-/// ```
-pub struct Searcher<'i> {
-    index: &'i Index,
-    inner: Box<dyn AnySearcher + 'i>,
-    found: Vec<Neighbor>,
-    hits: Vec<Hit>,
-    stats: SearchStats,
-}
-
-impl Searcher<'_> {
-    /// The nearest rows, valid until the next search.
-    ///
-    /// # Errors
-    /// As [`Index::search`].
-    pub fn search(&mut self, query: &[f32], k: usize, params: &SearchParams) -> Result<&[Hit], Error> {
-        let Self { index, inner, found, .. } = self;
-        let search =
-            |k, filter: Option<RowFilter<'_>>, out: &mut Vec<Neighbor>| inner.search(query, k, params, filter, out);
-        self.stats = index.dead.search(index.any.len(), k, None, found, search)?;
-        self.hits.clear();
-        self.hits.extend(found.iter().map(|&neighbor| index.hit(neighbor)));
-        Ok(&self.hits)
-    }
-
-    /// What the last search cost.
-    pub fn stats(&self) -> SearchStats {
-        self.stats
-    }
-}
-
-impl std::fmt::Debug for Searcher<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Searcher").field("index", self.index).field("stats", &self.stats).finish_non_exhaustive()
     }
 }

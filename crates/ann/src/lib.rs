@@ -41,21 +41,25 @@
 struct Readme;
 
 mod any;
+mod calibration;
 mod dead;
 mod error;
-mod few;
 mod index;
 mod labels;
 #[cfg(feature = "io")]
 mod open;
+mod pages;
+mod search;
+mod searcher;
+mod select;
 
 pub mod factory;
 pub mod prelude;
 
 pub use ann_core as core;
 pub use ann_core::{
-    Batch, Cancelled, ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, RowError,
-    SearchStats, VectorError,
+    Batch, Cancelled, ElementKind, Limits, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, Reach,
+    Route, RowError, SearchStats, VectorError,
 };
 #[cfg(feature = "graph")]
 pub use ann_graph as graph;
@@ -64,12 +68,17 @@ pub use ann_io as io;
 #[cfg(feature = "quant")]
 pub use ann_quant as quant;
 pub use any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
+pub use calibration::Calibration;
 pub use error::Error;
 pub use factory::{BuildOptions, Spec, SpecError};
-pub use index::{Hit, Index, Searcher};
+pub use index::Index;
 pub use labels::LabelError;
 #[cfg(feature = "io")]
 pub use open::{open, open_with};
+pub use pages::Pages;
+pub use search::Hit;
+pub use searcher::Searcher;
+pub use select::Selection;
 
 /// Builds the index that suits most, as the spec `Auto` does: for many rows a graph with codes of the neighbours beside the
 /// links, as wide as held-out rows ask for ([`Index::report`] says so); else `HNSW16`, or exact search where the feature

@@ -1,6 +1,7 @@
 //! Index files: saving any index, and opening one without knowing what it holds.
 
 use crate::any::{AnyIndex, Dense, Erased};
+use crate::calibration::Calibration;
 use crate::dead::Dead;
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;
@@ -34,6 +35,10 @@ pub(crate) fn save(index: &Index, path: &Path) -> Result<(), Error> {
     }
     if !index.dead.is_empty() {
         writer.section("dead", index.dead.as_words())?;
+    }
+    let calibration = index.calibration.as_ref().map(Calibration::to_values);
+    if let Some(values) = &calibration {
+        writer.section("calibration", values.as_slice())?;
     }
     index.any.save(&mut writer)?;
     Ok(writer.write(path)?)
@@ -107,15 +112,21 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
             .ok_or_else(|| archive.corrupt("dead", format!("a row beyond {}", any.len())))?,
         false => Dead::default(),
     };
-    if !meta.labelled {
+    let calibration = match archive.has_section("calibration") {
+        true => {
+            let values = archive.section::<f64>("calibration")?;
+            let read = Calibration::from_values(&values);
+            Some(read.ok_or_else(|| archive.corrupt("calibration", "reaches and recalls that do not ascend"))?)
+        }
+        false => None,
+    };
+    let labels = match (meta.labelled, dead.is_empty()) {
+        (true, _) => archive.valid("labels", Labels::from_buffer(archive.section_of("labels", any.len())?, &dead))?,
+        (false, true) => return Ok(Index { calibration, ..Index::new(any, None)? }),
         // Removing writes labels down, so that those of removed rows are free.
-        return match dead.is_empty() {
-            true => Index::new(any, None),
-            false => Err(archive.corrupt("dead", "removed rows, but no labels").into()),
-        };
-    }
-    let labels = archive.valid("labels", Labels::from_buffer(archive.section_of("labels", any.len())?, &dead))?;
-    Ok(Index { any, labels, dead, report: None })
+        (false, false) => return Err(archive.corrupt("dead", "removed rows, but no labels").into()),
+    };
+    Ok(Index { any, labels, dead, numbering: 0, calibration, report: None })
 }
 
 #[cfg(feature = "quant")]

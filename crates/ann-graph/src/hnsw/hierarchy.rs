@@ -2,7 +2,7 @@
 
 use super::HnswParams;
 use crate::FlatGraph;
-use crate::search::{GraphView, Walk};
+use crate::search::{Effort, GraphView, Walk};
 use ann_core::simd::Buffer;
 use ann_core::{All, DistanceOracle, Filter};
 
@@ -110,26 +110,23 @@ impl Hierarchy {
         node
     }
 
-    /// Walks from the entry down to the `ef` nearest rows.
-    pub(super) fn walk_down<F: Filter>(&self, oracle: &impl DistanceOracle, filter: &F, ef: usize, walk: &mut Walk) {
-        let node = self.descend(oracle, 0, walk);
-        self.walk_base(oracle, filter, node, ef, walk);
-    }
-
-    /// Walks layer 0 from `node`; if that part of the graph runs dry before `ef` rows are found, from the root too.
+    /// Walks layer 0 from `node`; if that part of the graph runs dry before all are found that were asked for, from the root too.
     pub(super) fn walk_base<F: Filter>(
         &self,
         oracle: &impl DistanceOracle,
         filter: &F,
         node: u32,
-        ef: usize,
+        effort: impl Into<Effort>,
         walk: &mut Walk,
     ) {
-        let view = GraphView { links: self.base.rows(), rows: None };
-        walk.search(view, oracle, filter, node, ef);
-        if !walk.frontier.is_full() {
-            walk.go_on(view, oracle, filter, self.root);
+        walk.search(self.view(), oracle, filter, node, effort);
+        if walk.ran_dry() {
+            walk.go_on(self.view(), oracle, filter, &[self.root]);
         }
+    }
+
+    pub(super) fn view(&self) -> GraphView<'_> {
+        GraphView { links: self.base.rows(), rows: None }
     }
 
     /// Bytes held.

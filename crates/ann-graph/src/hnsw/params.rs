@@ -2,6 +2,8 @@
 
 use super::Hierarchy;
 use crate::OcclusionRule;
+use crate::search::Effort;
+use ann_core::{Limits, Reach, Route};
 
 /// How an [`Hnsw`](super::Hnsw) graph is built.
 ///
@@ -156,15 +158,43 @@ impl HnswParams {
 }
 
 /// How hard a search looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// ```
+/// use ann_core::Reach;
+/// use ann_graph::HnswSearch;
+/// assert_eq!(HnswSearch::ef(200).ef, 200);
+/// // Few candidates for easy queries, up to 1,000 for hard ones.
+/// let adaptive = HnswSearch { reach: Some(Reach { factor: 1.3, offset: 0.0 }), ..HnswSearch::ef(1_000) };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HnswSearch {
     /// Candidates kept during the walk; raised to `k` where it is less. Recall and time grow with it.
     pub ef: usize,
+    /// Ends the walk before `ef` candidates are expanded, where the next is out of reach of the `k` nearest.
+    pub reach: Option<Reach>,
+    /// What the search may cost.
+    pub limits: Limits,
+    /// How rows are looked for that a filter accepts; `None` chooses what seems to cost the least.
+    pub route: Option<Route>,
+}
+
+impl HnswSearch {
+    /// Keeps `ef` candidates, without limits.
+    pub fn ef(ef: usize) -> Self {
+        Self { ef, ..Self::default() }
+    }
+
+    /// For a walk to the `k` nearest of `len` rows.
+    pub(crate) fn effort(&self, k: usize, len: usize) -> Effort {
+        let reach = self.reach.map(|reach| (k, reach));
+        Effort { ef: self.ef.max(k).min(len), reach, limits: self.limits, two_hops: false }
+    }
 }
 
 impl Default for HnswSearch {
+    /// `ef` 64, nothing else.
     fn default() -> Self {
-        Self { ef: 64 }
+        Self { ef: 64, reach: None, limits: Limits::default(), route: None }
     }
 }
 

@@ -33,7 +33,7 @@ fn every_shape_is_linked_found_and_searched_exactly_by_a_wide_walk() {
                 check_reach(&graph, &context);
                 let exact = Exact::new(store::<f32>(base.view(), metric));
                 let mut truth = Searcher::new(&exact, ());
-                let mut all = Searcher::new(&graph, HnswSearch { ef: base.len() });
+                let mut all = Searcher::new(&graph, HnswSearch::ef(base.len()));
                 for query in queries.rows().take(5) {
                     assert_eq!(all.search(query, 20).unwrap(), truth.search(query, 20).unwrap(), "{context}");
                 }

@@ -23,8 +23,8 @@ fn recall_is_that_of_whole_rows_and_distances_are_exact() {
         let (found, expected) = (recall(&work, &halves, ef), recall(&work, &whole, ef));
         assert!(found >= expected - 0.01, "ef {ef}: {found}, on whole rows {expected}");
     }
-    let mut searcher = Searcher::new(&halves, HnswSearch { ef: 60 });
-    let mut exact = Searcher::new(&whole, HnswSearch { ef: 3_000 });
+    let mut searcher = Searcher::new(&halves, HnswSearch::ef(60));
+    let mut exact = Searcher::new(&whole, HnswSearch::ef(3_000));
     for query in work.queries.rows() {
         let all = exact.search(query, 3_000).unwrap().to_vec();
         for neighbor in searcher.search(query, 10).unwrap() {
@@ -41,7 +41,7 @@ fn rows_that_halves_cannot_tell_apart_are_found_as_on_whole_rows() {
     let value = |i: u64| 1000.0 + 0.01 * unit(split_mix(3, i)) as f32;
     let rows = Matrix::new((0..800 * 40).map(value).collect(), 40).unwrap();
     let (whole, halves) = both(&rows, Metric::L2);
-    let mut searchers = (Searcher::new(&whole, HnswSearch { ef: 50 }), Searcher::new(&halves, HnswSearch { ef: 50 }));
+    let mut searchers = (Searcher::new(&whole, HnswSearch::ef(50)), Searcher::new(&halves, HnswSearch::ef(50)));
     for i in (0..800).step_by(7) {
         let expected = searchers.0.search(rows.row(i), 10).unwrap();
         assert_eq!(searchers.1.search(rows.row(i), 10).unwrap(), expected);
@@ -59,7 +59,7 @@ fn an_index_of_halves_grows_and_counts() {
     for row in set.base.rows() {
         halves.insert(row).unwrap();
     }
-    let mut searcher = Searcher::new(&halves, HnswSearch { ef: 20 });
+    let mut searcher = Searcher::new(&halves, HnswSearch::ef(20));
     for (i, query) in set.queries.rows().enumerate() {
         let one_in = [1, 3, 50, 700][i % 4];
         let found = searcher.search_filtered(query, 15, &Predicate(|id| id % one_in == 0)).unwrap();

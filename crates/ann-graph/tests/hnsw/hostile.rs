@@ -71,7 +71,7 @@ fn every_row_of_every_shape_finds_itself_or_a_copy() {
 fn a_search_as_wide_as_the_index_is_exact() {
     for (context, base, queries, metric) in cases() {
         let (hnsw, exact) = (build(&base, metric), Exact::new(store::<f32>(base.view(), metric)));
-        let mut all = Searcher::new(&hnsw, HnswSearch { ef: base.len() });
+        let mut all = Searcher::new(&hnsw, HnswSearch::ef(base.len()));
         let mut truth = Searcher::new(&exact, ());
         for query in queries.rows().take(20) {
             let (found, truth) = (all.search(query, 30).unwrap(), truth.search(query, 30).unwrap());
@@ -124,7 +124,7 @@ fn one_row_and_two_rows_are_found() {
         let rows = both.view().slice(0..n);
         let hnsw = Hnsw::builder().build(store::<f32>(rows, Metric::L2)).unwrap();
         check_structure(&hnsw, "few rows");
-        let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 1 });
+        let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(1));
         let expected = [Neighbor::new(0, 1.0), Neighbor::new(1, 4.0)];
         assert_eq!(searcher.search(&[1.0, 1.0], 7).unwrap(), &expected[..n]);
         assert_eq!(searcher.search(&[1.0, 1.0], 1).unwrap(), &expected[..1]);
@@ -136,11 +136,11 @@ fn one_row_and_two_rows_are_found() {
 fn more_neighbors_than_rows_are_all_rows_and_ef_is_raised_to_k() {
     let base = shapes::uniform_cube(500, 6, 3).base;
     let hnsw = build(&base, Metric::L2);
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 1 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(1));
     assert_eq!(searcher.search(base.row(0), usize::MAX).unwrap().len(), 500);
     assert_eq!(searcher.search(base.row(0), 120).unwrap().len(), 120);
     assert_eq!(searcher.search(base.row(0), 0).unwrap(), []);
-    *searcher.params_mut() = HnswSearch { ef: usize::MAX };
+    *searcher.params_mut() = HnswSearch::ef(usize::MAX);
     assert_eq!(searcher.search(base.row(9), 1).unwrap(), [Neighbor::new(9, 0.0)]);
 }
 

@@ -6,6 +6,7 @@ mod acceptance;
 mod contention;
 #[cfg(feature = "persist")]
 mod determinism;
+mod effort;
 mod filters;
 mod flat;
 mod growth;

@@ -93,7 +93,7 @@ fn distances_that_are_not_numbers_come_last() {
     // A distance must not answer NaN; one that does loses its own rows, not the others.
     let odd_is_nowhere = |a: &u32, b: &u32| if a % 2 + b % 2 > 0 { f32::NAN } else { a.abs_diff(*b) as f32 };
     let hnsw = Hnsw::builder().m(8).build(SpaceStore::<u32, _>::from_rows(0..60, odd_is_nowhere).unwrap()).unwrap();
-    let mut searcher = Searcher::new(&hnsw, HnswSearch { ef: 60 });
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(60));
     let found: Vec<u32> = searcher.search(&20, 5).unwrap().iter().map(|n| n.id).collect();
     assert_eq!(found, [20, 18, 22, 16, 24]);
 }

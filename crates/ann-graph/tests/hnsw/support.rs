@@ -47,7 +47,7 @@ where
     S::Vector: 'q,
 {
     let exact = Exact::new(hnsw.store().clone());
-    let (mut truth, mut searcher) = (Searcher::new(&exact, ()), Searcher::new(hnsw, HnswSearch { ef }));
+    let (mut truth, mut searcher) = (Searcher::new(&exact, ()), Searcher::new(hnsw, HnswSearch::ef(ef)));
     let (mut hits, mut wanted) = (0, 0);
     for query in queries {
         let truth = truth.search_filtered(query, k, &Predicate(&accepts)).unwrap();
@@ -119,7 +119,7 @@ pub(crate) fn reached<S: VectorStore>(hnsw: &Hnsw<S>, from: u32) -> usize {
 
 /// Rows for which a search for themselves finds something farther than themselves.
 pub(crate) fn lost<S: VectorStore<Vector = [f32]>>(hnsw: &Hnsw<S>, rows: MatrixView<'_, f32>, ef: usize) -> Vec<u32> {
-    let mut searcher = Searcher::new(hnsw, HnswSearch { ef });
+    let mut searcher = Searcher::new(hnsw, HnswSearch::ef(ef));
     let mut scratch = S::Scratch::default();
     (0u32..)
         .zip(rows.rows())

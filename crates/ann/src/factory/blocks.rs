@@ -5,7 +5,7 @@ use super::graph::Linking;
 use super::{Links, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
-use ann_core::{FlatStore, MatrixView, Monitor, Par};
+use ann_core::{Filter, FlatStore, MatrixView, Monitor, Neighbor, Par, SearchStats};
 use ann_graph::{BlockHnsw, BlockSearch, Hierarchy};
 use ann_quant::{NodeRabitq, NodeRabitqParams};
 
@@ -38,8 +38,19 @@ impl<T: Element> Dense for Blocks<T> {
     }
 
     fn params(params: &SearchParams) -> BlockSearch {
-        let default = BlockSearch::default();
-        BlockSearch { ef: params.ef.unwrap_or(default.ef), ..default }
+        BlockSearch { walk: params.of_graph(), ..BlockSearch::default() }
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &BlockSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        BlockHnsw::search_row(self, row, k, params, filter, scratch, out)
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {

@@ -149,7 +149,6 @@ pub(crate) trait Element: Scalar {}
 impl<T: Scalar> Element for T {}
 
 impl<T: Element> Dense for Exact<FlatStore<T>> {
-    const COMPARES_ALL: bool = true;
     type Store = FlatStore<T>;
     type Wide = Exact<FlatStore<f32>>;
 

@@ -8,7 +8,7 @@ impl Index {
     /// The same rows under the same labels as another graph, with the links that are there: what a profile costs is its
     /// codes and not a build. `Auto`, `Auto,Balanced` and `Auto,Compact` are for this, and so are the strings they stand for.
     ///
-    /// Both indexes are whole; drop the first to have its memory back. Values keep their element type. Cost: encoding, and
+    /// Both indexes are whole; drop the first to have its memory back. A calibration is not taken along. Values keep their element type. Cost: encoding, and
     /// for `Auto` its trials.
     ///
     /// # Errors
@@ -44,7 +44,14 @@ impl Index {
             return Err(refuse("the links are others"));
         }
         let any = build::build(&structure, self.element(), vectors.view(), &options, Some(links))?;
-        Ok(Self { any, labels: self.labels.clone(), dead: self.dead.clone(), report })
+        Ok(Self {
+            any,
+            labels: self.labels.clone(),
+            dead: self.dead.clone(),
+            numbering: self.numbering,
+            calibration: None,
+            report,
+        })
     }
 }
 

@@ -4,7 +4,9 @@ use super::build::{BuildOptions, Element};
 use super::{Links, Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Monitor, Par, VectorStore};
+use ann_core::{
+    ElementKind, Filter, FlatError, FlatStore, MatrixView, Monitor, Neighbor, Par, SearchStats, VectorStore,
+};
 use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch, OcclusionRule};
 
 /// What is linked, and how.
@@ -100,9 +102,20 @@ impl<S: RowStore> Dense for Hnsw<S> {
         self.store()
     }
 
-    fn params(params: &SearchParams) -> Self::Params {
-        let default = HnswSearch::default();
-        HnswSearch { ef: params.ef.unwrap_or(default.ef) }
+    fn params(params: &SearchParams) -> HnswSearch {
+        params.of_graph()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &HnswSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        Hnsw::search_row(self, row, k, params, filter, scratch, out)
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {

@@ -145,7 +145,6 @@ impl<R: RowStore> RowStore for Refined<R> {
 }
 
 impl Dense for Exact<CodeStore<Sq>> {
-    const COMPARES_ALL: bool = true;
     type Store = CodeStore<Sq>;
     type Wide = Self;
 

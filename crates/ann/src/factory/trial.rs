@@ -90,7 +90,7 @@ fn point(
     ef: usize,
     options: &BuildOptions<'_>,
 ) -> Result<(f64, f64), Error> {
-    let params = BlockSearch { ef, ..BlockSearch::default() };
+    let params = BlockSearch::ef(ef);
     let batch = search_batch(index, queries, K, &params, &ann_core::All, options.par)?;
     let found = batch.iter().enumerate().map(|(query, found)| {
         // Copies of a row are as good as the row.
