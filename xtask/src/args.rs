@@ -22,6 +22,10 @@ pub(crate) enum Command {
     Codes(Codes),
     /// How many of the best rows by code hold the true neighbours, for every quantizer.
     Ranks(Codes),
+    /// Search with filters of every width, near the query and far from it.
+    Filters(Filters),
+    /// Whether searches reach the recall that is named, on queries not seen before.
+    Targets(Targets),
     /// List, download, convert data sets and compute their ground truth.
     #[command(subcommand)]
     Data(Data),
@@ -95,6 +99,46 @@ pub(crate) struct Codes {
     /// Append JSON lines to FILE [default: results/DATA.codes.jsonl or results/DATA.ranks.jsonl].
     #[arg(long, value_name = "FILE.jsonl")]
     pub out: Option<PathBuf>,
+    /// Where to download from, see `data get`.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// `cargo xtask filters`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Filters {
+    /// A data set of the catalogue (`glove-25`) or an ann-benchmarks HDF5 file [default: the bundled data set].
+    #[arg(value_name = "NAME|FILE")]
+    pub data: Option<String>,
+    /// The index, in the grammar of the factory.
+    #[arg(long, value_name = "SPEC", default_value = "HNSW16")]
+    pub index: String,
+    /// Use only the first N queries.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = positive)]
+    pub queries: usize,
+    /// Append JSON lines to FILE [default: results/DATA.filters.jsonl].
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub out: Option<PathBuf>,
+    /// Where to download from, see `data get`.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// `cargo xtask targets`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Targets {
+    /// A data set of the catalogue (`glove-25`) or an ann-benchmarks HDF5 file [default: the bundled data set].
+    #[arg(value_name = "NAME|FILE")]
+    pub data: Option<String>,
+    /// The index, in the grammar of the factory.
+    #[arg(long, value_name = "SPEC", default_value = "HNSW16")]
+    pub index: String,
+    /// How often the queries are split into two halves, one to learn from and one to test.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = positive)]
+    pub splits: usize,
+    /// Use only the first N queries.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub queries: Option<usize>,
     /// Where to download from, see `data get`.
     #[command(flatten)]
     pub source: Source,

@@ -111,7 +111,7 @@ fn measure(plan: &Plan, data: &Dense, args: &Bench, threads: usize, out: &Path) 
             rss_mb: grown / f64::from(1 << 20),
         };
         let line = line.rounded();
-        line.append(out)?;
+        report::append(&line, out)?;
         spinner.suspend(|| println!("{}", line.row()));
         Ok(())
     };

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use ann_core::{Matrix, Metric, Par};
 
 use crate::args::Codes;
-use crate::bench::report::create_parent;
+use crate::bench::report::{append, create_parent};
 use crate::bench::spinner;
 use crate::data::files::{Dense, locate, root};
 use crate::engine;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Codes, table: Table) -> Result<(), Error> {
         let measured = scene.measure(&scheme, Par::Threads(threads))?;
         waiting.finish_and_clear();
         let line = Line::new(&data, &scheme.name(), threads, &measured).rounded();
-        line.append(&out)?;
+        append(&line, &out)?;
         println!("{}", line.row(table));
     }
     println!("{}", out.display());

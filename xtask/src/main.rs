@@ -11,6 +11,8 @@ mod cross;
 mod data;
 mod engine;
 mod error;
+mod filters;
+mod targets;
 mod tidy;
 
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Bench(args) => bench::run(args),
         Command::Codes(args) => codes::run(args, codes::Table::Codes),
         Command::Ranks(args) => codes::run(args, codes::Table::Ranks),
+        Command::Filters(args) => filters::run(args),
+        Command::Targets(args) => targets::run(args),
         Command::Data(command) => data::commands::run(command),
         Command::Ci => Ok(ci::ci()?),
         Command::Nightly => Ok(ci::nightly()?),

@@ -276,7 +276,8 @@ mod tests {
     use super::*;
 
     fn calibration() -> Calibration {
-        let curve = |k, shift| Curve { k, points: vec![(1.0 + shift, 0.8), (1.5 + shift, 0.9), (3.0 + shift, 0.98)] };
+        let curve =
+            |k, shift: f32| Curve { k, points: vec![(1.0 + shift, 0.8), (1.5 + shift, 0.9), (3.0 + shift, 0.98)] };
         Calibration { norm: 0.0, curves: vec![curve(1, 0.0), curve(10, 1.0), curve(100, 2.0)] }
     }
 

@@ -95,18 +95,6 @@ impl Line {
         )
     }
 
-    /// Adds the line to the end of `path`, which is created with its folders if need be.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn append(&self, path: &Path) -> Result<(), ReportError> {
-        let io = |source| ReportError::Io { path: path.to_owned(), source };
-        create_parent(path)?;
-        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
-        let text = serde_json::to_string(self).map_err(|error| io(error.into()))?;
-        writeln!(file, "{text}").map_err(io)
-    }
-
     /// All lines of `path`.
     ///
     /// # Errors
@@ -124,6 +112,18 @@ impl Line {
             })
             .collect()
     }
+}
+
+/// Adds a line of JSON to the end of `path`, which is created with its folders if need be.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn append(line: &impl Serialize, path: &Path) -> Result<(), ReportError> {
+    let io = |source| ReportError::Io { path: path.to_owned(), source };
+    create_parent(path)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
+    let text = serde_json::to_string(line).map_err(|error| io(error.into()))?;
+    writeln!(file, "{text}").map_err(io)
 }
 
 /// `value` to so many digits behind the point.
@@ -236,7 +236,7 @@ pub(crate) mod tests {
     fn lines_of_other_programs_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/peers.jsonl");
-        line("ann:Flat", 0, 1.0, 10.0).append(&path).unwrap();
+        append(&line("ann:Flat", 0, 1.0, 10.0), &path).unwrap();
         let foreign = r#"{"data": "toy.hdf5", "n": 5, "peer": "faiss", "setting": [4, 10], "k": 10, "recall": 0.5, "qps": 7.0, "build_s": 1, "build_threads": 2, "rss_mb": 3}"#;
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         writeln!(file, "{foreign}\n").unwrap();

@@ -1,14 +1,10 @@
 //! One JSON line and one row of a table for every scheme.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use super::Table;
 use super::measure::Measured;
-use crate::bench::report::{ReportError, round};
+use crate::bench::report::round;
 use crate::data::files::Dense;
 
 /// A scheme on a data set. The order of the fields is the order of the keys.
@@ -91,16 +87,5 @@ impl Line {
             }
             Table::Ranks => format!("{scheme:<18} {bytes:>6} {recall:>12.4} {rank_95:>15} {rank_99:>15}"),
         }
-    }
-
-    /// Adds the line to the end of `path`.
-    ///
-    /// # Errors
-    /// [`ReportError::Io`] if the file cannot be written.
-    pub(crate) fn append(&self, path: &Path) -> Result<(), ReportError> {
-        let io = |source| ReportError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
-        let text = serde_json::to_string(self).map_err(|error| io(error.into()))?;
-        writeln!(file, "{text}").map_err(io)
     }
 }
