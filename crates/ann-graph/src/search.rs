@@ -60,6 +60,8 @@ pub(crate) struct Walk {
     pub(crate) nodes: Vec<u32>,
     rows: Vec<u32>,
     pub(crate) distances: Vec<f32>,
+    /// Nodes that are not accepted, and stepped through in a walk in two hops.
+    passed: Vec<u32>,
     /// Nodes that a refinement looks at.
     pub(crate) estimated: Vec<Neighbor>,
     /// Nodes to expand in a filtered walk, where the frontier holds accepted nodes only.
@@ -205,14 +207,19 @@ impl Walk {
     fn meet_accepted<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F, node: u32) {
         let used = |node: u32| graph.links.row(node as usize).iter().copied().take_while(|&node| node != NONE);
         let start = self.nodes.len();
+        self.passed.clear();
         for near in used(node) {
             if !self.visited.insert(near) {
                 continue;
             }
             if filter.accepts(near) {
                 self.nodes.push(near);
-                continue;
+            } else {
+                graph.links.prefetch(near, LINK_LINES);
+                self.passed.push(near);
             }
+        }
+        for &near in &self.passed {
             for far in used(near) {
                 // One that is not accepted may still be stepped through as a neighbour of another.
                 if filter.accepts(far) && self.visited.insert(far) {

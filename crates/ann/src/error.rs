@@ -113,6 +113,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// What went wrong with rows of which `start` are not counted.
+    pub(crate) fn of_rows_from(self, start: usize) -> Self {
+        match self {
+            Self::Row(RowError { row, source }) => Self::Row(RowError { row: start + row, source }),
+            Self::Label(LabelError::Taken { row, label, by }) => {
+                Self::Label(LabelError::Taken { row: start + row, label, by })
+            }
+            other => other,
+        }
+    }
+
     /// What went wrong with one query, as that of query `row` of many.
     pub(crate) fn of_row(self, row: usize) -> Self {
         match self {

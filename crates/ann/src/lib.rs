@@ -52,6 +52,7 @@ mod pages;
 mod search;
 mod searcher;
 mod select;
+mod shared;
 
 pub mod factory;
 pub mod prelude;
@@ -79,6 +80,7 @@ pub use pages::Pages;
 pub use search::Hit;
 pub use searcher::Searcher;
 pub use select::Selection;
+pub use shared::SharedIndex;
 
 /// Builds the index that suits most, as the spec `Auto` does: for many rows a graph with codes of the neighbours beside the
 /// links, as wide as held-out rows ask for ([`Index::report`] says so); else `HNSW16`, or exact search where the feature

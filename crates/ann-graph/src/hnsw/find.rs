@@ -1,11 +1,12 @@
 //! The search of a stack of graphs; with a filter, three routes to the accepted rows, and the choice between them.
 //!
-//! *A walk* through all rows that keeps the accepted ones costs as much more than without a filter as their share is smaller. *Two hops*
-//! (Patel et al., *ACORN*, SIGMOD 2024, arXiv:2403.04871, its form without extra links, through rows that are not accepted only) computes no
-//! distance to a row that is not accepted, but loses its way where hardly any pair of them is two links apart. *A scan* compares every accepted
-//! row. The share is known to some filters and estimated for others by asking a few rows; the route that should cost the least is taken. What
-//! the estimate cannot know, such as accepted rows that are all far from the query, shows on the way: a walk that has cost more than a scan
-//! would gives way to one, and so does one in two hops that ends without `k` rows. So `min(k, matches)` rows are always returned.
+//! *A walk* through all rows that keeps the accepted ones costs as much more than without a filter as their share is smaller where the query is. *Two
+//! hops* (Patel et al., *ACORN*, SIGMOD 2024, arXiv:2403.04871, its form without extra links, through rows that are not accepted only) computes no
+//! distance to a row that is not accepted, but loses its way where hardly any is two links away from another. *A scan* compares every accepted
+//! row. The share of all rows is known to some filters and estimated for others by asking a few rows; that near the query is what the rows
+//! within two links of the entry tell, and the two are far apart for filters that go with the query or against it. The route that should
+//! cost the least is taken. Should it go wrong nevertheless, a walk that has cost far more than it should gives way to a scan, and so does one in two hops
+//! that ends without `k` rows: `min(k, matches)` rows are always returned.
 
 use super::{Hierarchy, HnswSearch};
 use crate::refine::ExactOracle;
@@ -18,6 +19,10 @@ const SAMPLE: usize = 512;
 const SEEDS: usize = 16;
 /// A scan reads rows in order and without links: so much less does a distance cost.
 const SCANNED: f64 = 0.5;
+/// Asking a filter about a row that knows its rows no better, beside a distance.
+const ASKED: f64 = 0.05;
+/// Scans that cost less than finding out what else there is.
+const LITTLE: f64 = 200.0;
 /// Above this share the neighbours of a row hold enough accepted ones.
 const MOST_FOR_TWO_HOPS: f64 = 0.4;
 /// Accepted rows among those at two links, below which a walk over them comes apart.
@@ -103,13 +108,16 @@ impl Hierarchy {
             return self.walk_through(oracle, filter, start, (k, effort), walk, out);
         }
         let (len, limits) = (self.len(), effort.limits);
-        let share = accepted.share(len, filter);
-        let costs = Costs::of(share, len, self.base.max_degree(), effort.ef);
+        let mut costs = Costs::of_scan(accepted.share(len, filter), len, filter.known_count().is_some());
+        if params.route == Some(Route::Scan) || params.route.is_none() && costs.scan <= LITTLE {
+            return accepted.scan(oracle, filter, (len, k, limits), walk, out);
+        }
+        let start = start.unwrap_or_else(|| self.descend(oracle, 0, walk));
+        costs.add_walks(self.accepted_near(start, filter), effort.ef);
         match params.route.unwrap_or_else(|| costs.cheapest()) {
             Route::TwoHops => {
                 walk.stats.route = Route::TwoHops;
                 accepted.rows.truncate(SEEDS);
-                let start = start.unwrap_or_else(|| self.descend(oracle, 0, walk));
                 accepted.rows.push(start);
                 walk.reset(self.view(), Effort { two_hops: true, ..effort });
                 walk.go_on(self.view(), oracle, filter, &accepted.rows);
@@ -124,13 +132,21 @@ impl Hierarchy {
             _ => {
                 let patience = if params.route.is_some() { None } else { Some(costs.patience()) };
                 let within = Limits { evaluations: limits.evaluations.into_iter().chain(patience).min(), ..limits };
-                self.walk_through(oracle, filter, start, (k, Effort { limits: within, ..effort }), walk, out);
+                self.walk_through(oracle, filter, Some(start), (k, Effort { limits: within, ..effort }), walk, out);
                 if walk.stats.cut_short && !limits.reached(&walk.stats) {
                     walk.stats.cut_short = false;
                     accepted.scan(oracle, filter, (len, k, limits), walk, out);
                 }
             }
         }
+    }
+
+    /// Of the rows that two links lead to from `row`, how many `filter` accepts, and how many they are; copies count.
+    fn accepted_near(&self, row: u32, filter: &impl Filter) -> (usize, usize) {
+        let near = || self.base.neighbors(row);
+        let far = near().flat_map(|near| self.base.neighbors(near));
+        let all = near().chain(far);
+        all.fold((0, 0), |(accepted, all), row| (accepted + usize::from(filter.accepts(row)), all + 1))
     }
 
     /// Replaces `out` by the nearest rows that a walk through all rows finds.
@@ -156,6 +172,7 @@ impl Hierarchy {
 }
 
 /// What the routes should cost, in distances.
+#[derive(Debug)]
 struct Costs {
     walk: f64,
     two_hops: f64,
@@ -163,16 +180,21 @@ struct Costs {
 }
 
 impl Costs {
-    /// For a graph over `len` rows of up to `max_degree` links of which `share` are accepted.
-    fn of(share: f64, len: usize, max_degree: usize, ef: usize) -> Self {
+    /// Where `share` of `len` rows are accepted, which the filter lists if it is `known`.
+    fn of_scan(share: f64, len: usize, known: bool) -> Self {
+        let asked = if known { 0.0 } else { ASKED * len as f64 };
+        Self { walk: f64::INFINITY, two_hops: f64::INFINITY, scan: SCANNED * share * len as f64 + asked }
+    }
+
+    /// Where some of the rows near the query are accepted.
+    fn add_walks(&mut self, (accepted, near): (usize, usize), ef: usize) {
         // Without a filter: a line through what HNSW graphs with 32 links need on easy and on hard sets of 50,000 to 300,000 rows.
         let unfiltered = 200.0 + 12.0 * ef as f64;
-        let scan = SCANNED * share * len as f64;
-        // Lists are filled by some six tenths.
-        let at_two_hops = share * (0.6 * max_degree as f64).powi(2);
-        let holds = share < MOST_FOR_TWO_HOPS && at_two_hops >= FEWEST_AT_TWO_HOPS;
-        let two_hops = if holds { 1.5 * unfiltered } else { f64::INFINITY };
-        Self { walk: unfiltered / share, two_hops, scan }
+        let share = accepted as f64 / near.max(1) as f64;
+        self.walk = unfiltered / share;
+        if share < MOST_FOR_TWO_HOPS && accepted as f64 >= FEWEST_AT_TWO_HOPS {
+            self.two_hops = 1.5 * unfiltered;
+        }
     }
 
     fn cheapest(&self) -> Route {
@@ -185,9 +207,9 @@ impl Costs {
         }
     }
 
-    /// Distances after which a walk is on a wrong track: it has cost what a scan would, or far more than it should.
+    /// Distances after which a walk is on a wrong track.
     fn patience(&self) -> u64 {
-        (self.scan / SCANNED).max(4.0 * self.walk) as u64
+        (4.0 * self.walk) as u64
     }
 }
 
@@ -196,14 +218,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_follow_the_share() {
-        let route = |share, len| Costs::of(share, len, 32, 64).cheapest();
-        assert_eq!(route(1.0, 100_000), Route::Walk);
-        assert_eq!(route(0.5, 100_000), Route::Walk);
-        assert_eq!(route(0.1, 100_000), Route::TwoHops);
-        assert_eq!(route(0.01, 100_000), Route::Scan);
+    fn routes_follow_the_shares() {
+        let route = |share, near: usize, len| {
+            let mut costs = Costs::of_scan(share, len, true);
+            costs.add_walks((near, 400), 64);
+            costs.cheapest()
+        };
+        assert_eq!(route(1.0, 400, 100_000), Route::Walk);
+        assert_eq!(route(0.5, 200, 100_000), Route::Walk);
+        assert_eq!(route(0.1, 40, 100_000), Route::TwoHops);
+        assert_eq!(route(0.01, 4, 100_000), Route::Scan);
         // Two links do not lead from one of these to another.
-        assert_eq!(route(0.01, 100_000_000), Route::Walk);
-        assert_eq!(route(0.1, 1_000), Route::Scan);
+        assert_eq!(route(0.01, 4, 100_000_000), Route::Walk);
+        assert_eq!(route(0.1, 40, 1_000), Route::Scan);
+        // With the query, and against it.
+        assert_eq!(route(0.1, 400, 100_000), Route::Walk);
+        assert_eq!(route(0.5, 0, 100_000), Route::Scan);
     }
 }
