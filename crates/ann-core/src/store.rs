@@ -4,7 +4,7 @@
 //! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
 //! indirect call per hop and needs no type parameter for any of them.
 
-use crate::Metric;
+use crate::{Filter, Metric, RowSet};
 
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
@@ -97,6 +97,20 @@ pub trait PushVector: VectorStore {
     /// # Panics
     /// If `id` is no row.
     fn swap_remove(&mut self, id: u32);
+
+    /// Removes the rows of a set, from the last on: rows from the end take the free places. Returns the former number of every row that is left; numbers that no row has
+    /// are passed over.
+    fn remove_rows(&mut self, rows: &RowSet) -> Vec<u32> {
+        let len = self.len() as u32;
+        let mut left: Vec<u32> = (0..len).collect();
+        let mut gone: Vec<u32> = rows.among(0..len).collect();
+        gone.reverse();
+        for &row in &gone {
+            left.swap_remove(row as usize);
+            self.swap_remove(row);
+        }
+        left
+    }
 }
 
 /// A store whose rows can be read back as `f32`.

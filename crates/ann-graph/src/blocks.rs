@@ -23,8 +23,8 @@ use crate::search::Effort;
 use crate::visited::Visited;
 use ann_core::simd::{Buffer, Rows};
 use ann_core::{
-    Filter, Index, MemoryUsage, Metric, Neighbor, NodeCodec, Par, ReadRow, SearchStats, VectorError, VectorStore,
-    lanes_for,
+    Filter, Index, MemoryUsage, Metric, Neighbor, NodeCodec, Par, PushVector, ReadRow, RowSet, SearchStats,
+    VectorError, VectorStore, lanes_for,
 };
 
 /// Most leaders: rows that are estimated to find where a walk begins.
@@ -161,6 +161,16 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
     /// The codec.
     pub fn codec(&self) -> &C {
         &self.codec
+    }
+
+    /// As [`Hnsw::purge`]; all blocks are written again.
+    pub fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32>
+    where
+        S: PushVector,
+    {
+        let left = self.graph.purge(dead, par);
+        self.encode(par);
+        left
     }
 
     /// As [`Hnsw::search_row`]: rows are walked, not blocks.

@@ -10,6 +10,7 @@
 
 mod build;
 mod builder;
+mod connect;
 mod find;
 
 mod hierarchy;
@@ -17,6 +18,7 @@ mod params;
 mod parents;
 #[cfg(feature = "persist")]
 mod persist;
+mod purge;
 
 pub use builder::{BuildError, HnswBuilder};
 pub use hierarchy::Hierarchy;

@@ -8,8 +8,8 @@ use crate::factory::Refine;
 use crate::factory::{BuildOptions, Structure};
 use ann_core::{
     Batch, DistanceOracle, ElementKind, Filter, FlatError, FlatStore, Index, Limits, Matrix, MatrixView, MemoryUsage,
-    Metric, Monitor, Neighbor, Par, PushVector, Reach, ReadRow, Route, RowError, Scalar, ScratchPool, SearchStats,
-    SplitStore, TopK, VectorError, VectorStore,
+    Metric, Monitor, Neighbor, Par, PushVector, Reach, ReadRow, Route, RowError, RowSet, Scalar, ScratchPool,
+    SearchStats, SplitStore, TopK, VectorError, VectorStore,
 };
 #[cfg(feature = "graph")]
 use ann_graph::{Hierarchy, HnswSearch};
@@ -129,6 +129,8 @@ pub trait AnyIndex: Send + Sync {
     /// [`Error`]; the index is then unchanged.
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
 
+    /// Takes rows out; the last take their places. Gives the former number of every row that is left.
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32>;
     /// The same index with rows of `f32`, which hold any value; `None` if it is to keep its rows as they are.
     ///
     /// # Errors
@@ -322,6 +324,8 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
         stats
     }
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
+    /// Takes rows out; the last take their places. Gives the former number of every row that is left.
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32>;
     /// The same structure over wider rows; `None` if it cannot be.
     fn with_store(&self, store: <Self::Store as RowStore>::Wide) -> Option<Self::Wide>;
     #[cfg(feature = "graph")]
@@ -425,6 +429,10 @@ impl<I: Dense> AnyIndex for Erased<I> {
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
         self.index.extend(rows, par, monitor)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        self.index.purge(dead, par)
     }
 
     fn widened(&self) -> Result<Option<Box<dyn AnyIndex>>, Error> {

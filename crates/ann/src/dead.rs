@@ -44,6 +44,10 @@ impl Dead {
         self.0.as_words()
     }
 
+    pub(crate) fn rows(&self) -> &RowSet {
+        &self.0
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -8,6 +8,9 @@ use crate::factory::{BuildOptions, Spec};
 use crate::labels::Labels;
 use ann_core::{ElementKind, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Par};
 
+/// Mending what led to removed rows is better than building anew up to one in so many.
+const MENDED: usize = 4;
+
 /// An index of any kind: made by [`crate::build`], a [`Spec`] or [`crate::open`].
 ///
 /// `&self` searches from any number of threads; `&mut self` grows it. One query allocates the list it returns;
@@ -164,34 +167,44 @@ impl Index {
         Ok(())
     }
 
-    /// Builds the index anew over the rows that are left, under their labels, on the threads of `par`. Nothing happens if none
-    /// was removed, or all were: codes are learnt from rows.
+    /// Gives back what removed rows hold, on the threads of `par`. Labels stay; selections made before are stale.
+    ///
+    /// Where up to a quarter of the rows was removed, or the rows are not kept without loss, links and codes stay and what led to removed rows is mended, at a small
+    /// part of the cost of a build. Otherwise the index is built anew.
     ///
     /// # Errors
-    /// [`Error::RowsGone`] if the index keeps codes or rounded rows alone; the index is unchanged.
+    /// Those of [`Spec::build`]; the index is unchanged.
     pub fn compact(&mut self, par: Par) -> Result<(), Error> {
-        if self.dead.is_empty() || self.is_empty() {
+        if self.dead.is_empty() {
             return Ok(());
         }
-        let vectors = self.any.vectors().ok_or_else(|| Error::RowsGone { spec: self.spec() })?;
-        let rows = (0..self.any.len() as u32).filter(|&row| !self.dead.contains(row));
-        let (mut left, mut labels) = (Vec::with_capacity(self.len() * self.dim()), Vec::with_capacity(self.len()));
-        for row in rows {
-            left.extend_from_slice(vectors.row(row as usize));
-            labels.push(self.labels.label(row));
-        }
-        drop(vectors);
-        let options = BuildOptions {
-            metric: self.metric(),
-            labels: Some(&labels),
-            element: Some(self.element()),
-            par,
-            ..self.any.options()
+        let few = self.dead.len() <= self.any.len() / MENDED;
+        let rebuilt = if few || self.is_empty() { None } else { self.rebuilt(par)? };
+        let left = match rebuilt {
+            Some((any, left)) => {
+                self.any = any;
+                left
+            }
+            None => self.any.purge(self.dead.rows(), par),
         };
-        let built = self.spec().build(&Matrix::new(left, self.dim())?, &options)?;
-        let (numbering, calibration, report) = (self.numbering + 1, self.calibration.take(), self.report.take());
-        *self = Self { numbering, calibration, report, ..built };
+        let names: Vec<u64> = left.iter().map(|&row| self.labels.label(row)).collect();
+        let mut labels = Labels::default();
+        labels.add(0, &labels.check(0, left.len(), Some(&names))?);
+        (self.labels, self.dead) = (labels, Dead::default());
+        self.numbering += 1;
         Ok(())
+    }
+
+    /// The same index built over the rows that are left, and their numbers; `None` if the rows are gone.
+    #[allow(clippy::type_complexity)] // an index, and where its rows were
+    fn rebuilt(&self, par: Par) -> Result<Option<(Box<dyn AnyIndex>, Vec<u32>)>, Error> {
+        let Some(vectors) = self.any.vectors() else { return Ok(None) };
+        let left: Vec<u32> = (0..self.any.len() as u32).filter(|&row| !self.dead.contains(row)).collect();
+        let values: Vec<f32> = left.iter().flat_map(|&row| vectors.row(row as usize)).copied().collect();
+        drop(vectors);
+        let options = BuildOptions { metric: self.metric(), element: Some(self.element()), par, ..self.any.options() };
+        let built = self.spec().build(&Matrix::new(values, self.dim())?, &options)?;
+        Ok(Some((built.any, left)))
     }
 
     /// Writes the index to `path`, whole or not at all; [`crate::open`] reads it.

@@ -70,7 +70,8 @@ fn an_error_names_the_row_of_all_that_were_given() {
     assert!(matches!(error, Error::Label(LabelError::Count { labels: 99, rows: 100 })), "{error}");
     let mut bad = rows(300..400).as_slice().to_vec();
     bad[8 * 90 + 2] = f32::NAN;
-    let error = shared.add(&Matrix::new(bad, 8).unwrap(), None, Par::Serial).unwrap_err();
+    let named: Vec<u64> = (1_000..1_100).collect();
+    let error = shared.add(&Matrix::new(bad, 8).unwrap(), Some(&named), Par::Serial).unwrap_err();
     assert!(matches!(error, Error::Row(ref row) if row.row == 90), "{error}");
     shared.write().compact(Par::Serial).unwrap();
 }

@@ -142,12 +142,38 @@ fn a_removed_label_is_free_and_an_unknown_one_is_named() {
     assert!(matches!(index.add(&rows(51..52), Some(&[3])), Err(Error::Label(LabelError::Taken { .. }))));
 }
 
+/// Links and codes stay where few rows go, and where there is nothing to build from: a window that slides over rows that come and go.
 #[test]
-fn codes_alone_cannot_be_compacted_and_say_so() {
-    let mut index = ann::index_factory("HNSW8,SQ8", &rows(0..100), Metric::L2).unwrap();
-    index.remove(&[1]).unwrap();
-    assert!(matches!(index.compact(Par::Serial), Err(Error::RowsGone { .. })));
-    assert_eq!((index.len(), index.removed()), (99, 1));
+fn a_window_slides_over_indexes_of_every_kind() {
+    for spec in
+        ["Flat", "SQ8", "HNSW8", "HNSW8,SQ8", "HNSW8,Block2", "HNSW8,SQ8,Refine(Flat)", "Vamana16,SQ8,Refine(f16)"]
+    {
+        let mut index = ann::index_factory(spec, &rows(0..1_000), Metric::L2).unwrap();
+        for start in (0..3_000).step_by(200) {
+            let labels: Vec<u64> = (start + 1_000..start + 1_200).collect();
+            index.add(&rows(start + 1_000..start + 1_200), Some(&labels)).unwrap();
+            index.remove(&(start..start + 200).collect::<Vec<_>>()).unwrap();
+            index.compact(Par::Ambient).unwrap();
+            assert_eq!((index.len(), index.removed()), (1_000, 0), "{spec}");
+        }
+        let fresh = ann::index_factory(spec, &rows(3_000..4_000), Metric::L2).unwrap();
+        let (now, then) = (index.memory_usage().total(), fresh.memory_usage().total());
+        // Labels that are not row numbers take 12 bytes per row, and memory grows in strides.
+        assert!(now as f64 <= 1.3 * then as f64 + 1_000.0 * 24.0, "{spec}: {now} bytes, {then} fresh");
+        let mut found = 0;
+        for seed in 3_000..4_000 {
+            let hits = index.search(&row(seed), 3).unwrap();
+            assert!(hits.iter().all(|hit| (3_000..4_000).contains(&hit.label)) && hits.len() == 3, "{spec}");
+            found += usize::from(hits[0].label == seed);
+        }
+        assert!(found >= 985, "{spec}: {found} of 1,000 found themselves");
+        // To the last row, and on from there.
+        index.remove(&(3_000..4_000).collect::<Vec<_>>()).unwrap();
+        index.compact(Par::Ambient).unwrap();
+        assert_eq!((index.len(), index.search(&row(1), 3).unwrap().len()), (0, 0), "{spec}");
+        index.add(&rows(7..9), Some(&[70, 80])).unwrap();
+        assert_eq!(labels(&index.search(&row(8), 1).unwrap()), [80], "{spec}");
+    }
 }
 
 #[test]

@@ -87,19 +87,19 @@ struct BackLink {
 }
 
 /// What a thread needs to place rows.
-struct Scratch<S: VectorStore> {
+pub(super) struct Scratch<S: VectorStore> {
     walk: Walk,
-    oracle: S::Scratch,
-    select: SelectScratch<S>,
-    candidates: Vec<Neighbor>,
-    chosen: Vec<Neighbor>,
-    block: Block,
+    pub(super) oracle: S::Scratch,
+    pub(super) select: SelectScratch<S>,
+    pub(super) candidates: Vec<Neighbor>,
+    pub(super) chosen: Vec<Neighbor>,
+    pub(super) block: Block,
 }
 
 /// Nodes of one layer, their rows, and the distances of these.
 #[derive(Default)]
-struct Block {
-    nodes: Vec<u32>,
+pub(super) struct Block {
+    pub(super) nodes: Vec<u32>,
     rows: Vec<u32>,
     distances: Vec<f32>,
 }
@@ -128,7 +128,7 @@ impl<S: VectorStore> Hnsw<S> {
         order.sort_unstable_by_key(|&row| (split_mix(self.hierarchy.params.seed ^ ORDER_STREAM, u64::from(row)), row));
         if self.hierarchy.params.max_layers == 1
             && first == 0
-            && let Some(medoid) = self.medoid()
+            && let Some(medoid) = medoid(&self.store)
         {
             // The row inserted first is where walks begin.
             order.sort_by_key(|&row| row != medoid);
@@ -178,20 +178,6 @@ impl<S: VectorStore> Hnsw<S> {
         for (layer, links) in links.into_iter().enumerate() {
             self.link(layer, &links, par, pool);
         }
-    }
-
-    /// The row nearest to all others, of a sample; `None` if there is no row.
-    fn medoid(&self) -> Option<u32> {
-        let (len, mut scratch) = (self.store.len(), S::Scratch::default());
-        let count = MEDOID_SAMPLE.min(len);
-        let sample: Vec<u32> = (0..count).map(|i| (i * len / count) as u32).collect();
-        let mut distances = vec![0.0; count];
-        let mut sum = |&row: &u32| {
-            self.store.oracle_at(row, &mut scratch).distances(&sample, &mut distances);
-            distances.iter().map(|&distance| f64::from(distance)).sum::<f64>()
-        };
-        let sums: Vec<(f64, u32)> = sample.iter().map(|row| (sum(row), *row)).collect();
-        sums.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
     }
 
     /// Finds the neighbours of a new row on the layers that exist, in the graph as it is.
@@ -251,7 +237,7 @@ impl<S: VectorStore> Hnsw<S> {
     }
 
     /// The nodes of `block` with their distances.
-    fn measure<'b>(
+    pub(super) fn measure<'b>(
         &self,
         layer: usize,
         oracle: &impl DistanceOracle,
@@ -347,7 +333,7 @@ impl<S: VectorStore> Hnsw<S> {
         out.lists.push((target, out.ids.len()));
     }
 
-    fn selection(&self) -> Selection {
+    pub(super) fn selection(&self) -> Selection {
         Selection { rule: self.hierarchy.params.rule, keep_pruned: self.hierarchy.params.keep_pruned }
     }
 }
@@ -373,6 +359,20 @@ impl Layer {
         self.below.push(below);
         self.rows.len() as u32 - 1
     }
+}
+
+/// The row nearest to all others, of a sample; `None` if there is no row.
+pub(super) fn medoid<S: VectorStore>(store: &S) -> Option<u32> {
+    let (len, mut scratch) = (store.len(), S::Scratch::default());
+    let count = MEDOID_SAMPLE.min(len);
+    let sample: Vec<u32> = (0..count).map(|i| (i * len / count) as u32).collect();
+    let mut distances = vec![0.0; count];
+    let mut sum = |&row: &u32| {
+        store.oracle_at(row, &mut scratch).distances(&sample, &mut distances);
+        distances.iter().map(|&distance| f64::from(distance)).sum::<f64>()
+    };
+    let sums: Vec<(f64, u32)> = sample.iter().map(|row| (sum(row), *row)).collect();
+    sums.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
 }
 
 /// New lists of targets, one after another.

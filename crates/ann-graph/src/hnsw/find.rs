@@ -27,6 +27,9 @@ const LITTLE: f64 = 200.0;
 const MOST_FOR_TWO_HOPS: f64 = 0.4;
 /// Accepted rows among those at two links, below which a walk over them comes apart.
 const FEWEST_AT_TWO_HOPS: f64 = 10.0;
+/// Where so much smaller a share is accepted near the query than of all rows, what is accepted lies far away, and the nearest of it all over the
+/// place: walks find a part of it at any effort.
+const AGAINST: f64 = 0.25;
 /// Rows compared by one call.
 const BLOCK: usize = 256;
 
@@ -174,6 +177,8 @@ impl Hierarchy {
 /// What the routes should cost, in distances.
 #[derive(Debug)]
 struct Costs {
+    /// Of all rows, those that are accepted.
+    share: f64,
     walk: f64,
     two_hops: f64,
     scan: f64,
@@ -183,7 +188,7 @@ impl Costs {
     /// Where `share` of `len` rows are accepted, which the filter lists if it is `known`.
     fn of_scan(share: f64, len: usize, known: bool) -> Self {
         let asked = if known { 0.0 } else { ASKED * len as f64 };
-        Self { walk: f64::INFINITY, two_hops: f64::INFINITY, scan: SCANNED * share * len as f64 + asked }
+        Self { share, walk: f64::INFINITY, two_hops: f64::INFINITY, scan: SCANNED * share * len as f64 + asked }
     }
 
     /// Where some of the rows near the query are accepted.
@@ -191,6 +196,9 @@ impl Costs {
         // Without a filter: a line through what HNSW graphs with 32 links need on easy and on hard sets of 50,000 to 300,000 rows.
         let unfiltered = 200.0 + 12.0 * ef as f64;
         let share = accepted as f64 / near.max(1) as f64;
+        if share < AGAINST * self.share {
+            return;
+        }
         self.walk = unfiltered / share;
         if share < MOST_FOR_TWO_HOPS && accepted as f64 >= FEWEST_AT_TWO_HOPS {
             self.two_hops = 1.5 * unfiltered;
@@ -234,5 +242,6 @@ mod tests {
         // With the query, and against it.
         assert_eq!(route(0.1, 400, 100_000), Route::Walk);
         assert_eq!(route(0.5, 0, 100_000), Route::Scan);
+        assert_eq!(route(0.5, 40, 100_000), Route::Scan);
     }
 }

@@ -14,4 +14,5 @@ mod halves;
 mod hostile;
 mod metrics;
 mod parameters;
+mod purge;
 mod support;

@@ -7,6 +7,9 @@ use super::{
 use bytemuck::Pod;
 use std::{fmt, marker::PhantomData, mem::size_of, ops::Deref, ops::Range, ptr::NonNull, slice};
 
+/// Bytes from which unused memory is given back.
+const LARGE: usize = 1 << 12;
+
 /// A vector of plain numbers, either owned (aligned to 64 bytes; to 2 MiB and on huge pages from 2 MiB on) or a window
 /// of a shared [`Mapping`]. Reading is the same for both; the first write to a window copies it into owned memory.
 ///
@@ -136,9 +139,14 @@ impl<T: Pod> Buffer<T> {
         self.len = len;
     }
 
-    /// Drops all elements behind the first `len`, if there are so many. Keeps the memory.
+    /// Drops all elements behind the first `len`, if there are so many. Of a large buffer, gives memory back once more than a quarter
+    /// would be unused: amortised constant time per element.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        let (held, used) = (self.capacity_bytes(), size_of_val(self.as_slice()));
+        if held >= LARGE && used < held / 4 * 3 {
+            *self = Self::from_slice(self.as_slice());
+        }
     }
 
     /// Drops all elements. Keeps the memory.
@@ -371,6 +379,17 @@ mod tests {
             Just(Step::Clone),
             Just(Step::Share),
         ]
+    }
+
+    #[test]
+    fn a_large_buffer_gives_back_what_it_does_not_use() {
+        let mut buffer = Buffer::from_slice(&vec![7u64; 100_000]);
+        buffer.truncate(80_000);
+        assert!(buffer.capacity_bytes() >= 800_000, "a copy for a fifth");
+        buffer.truncate(20_000);
+        assert!(buffer.capacity_bytes() < 200_000 && buffer.as_slice() == [7; 20_000], "{}", buffer.capacity_bytes());
+        buffer.push(8);
+        assert_eq!((buffer.len(), buffer[20_000]), (20_001, 8));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use super::graph::Linking;
 use super::{Links, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
-use ann_core::{Filter, FlatStore, MatrixView, Monitor, Neighbor, Par, SearchStats};
+use ann_core::{Filter, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats};
 use ann_graph::{BlockHnsw, BlockSearch, Hierarchy};
 use ann_quant::{NodeRabitq, NodeRabitqParams};
 
@@ -56,6 +56,10 @@ impl<T: Element> Dense for Blocks<T> {
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
         BlockHnsw::extend(self, rows.rows(), par, monitor)?;
         Ok(())
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        BlockHnsw::purge(self, dead, par)
     }
 
     fn with_store(&self, store: FlatStore<f32>) -> Option<Blocks<f32>> {

@@ -4,8 +4,8 @@ use super::{Hierarchy, Spec, Structure, auto};
 use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
-    Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, Scalar,
-    VectorStore, narrowest,
+    Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, RowSet,
+    Scalar, VectorStore, narrowest,
 };
 use half::{bf16, f16};
 
@@ -184,6 +184,10 @@ impl<T: Element> Dense for Exact<FlatStore<T>> {
             }
         }
         Ok(())
+    }
+
+    fn purge(&mut self, dead: &RowSet, _: Par) -> Vec<u32> {
+        self.store_mut().remove_rows(dead)
     }
 
     fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {

@@ -5,7 +5,7 @@ use super::{Links, Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{
-    ElementKind, Filter, FlatError, FlatStore, MatrixView, Monitor, Neighbor, Par, SearchStats, VectorStore,
+    ElementKind, Filter, FlatError, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats, VectorStore,
 };
 use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch, OcclusionRule};
 
@@ -121,6 +121,10 @@ impl<S: RowStore> Dense for Hnsw<S> {
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
         Hnsw::extend(self, rows.rows(), par, monitor)?;
         Ok(())
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        Hnsw::purge(self, dead, par)
     }
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {

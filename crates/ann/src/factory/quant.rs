@@ -12,7 +12,7 @@ use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::Matrix;
 #[cfg(feature = "graph")]
 use ann_core::Rerank;
-use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par};
+use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par, PushVector, RowSet};
 use ann_quant::{CodeStore, Quantizer, Sq, SqParams};
 
 /// Codes that are walked on and rows that measure what is returned.
@@ -162,6 +162,10 @@ impl Dense for Exact<CodeStore<Sq>> {
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, _: Monitor<'_>) -> Result<(), Error> {
         Ok(self.store_mut().extend(rows, par)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, _: Par) -> Vec<u32> {
+        self.store_mut().remove_rows(dead)
     }
 
     fn with_store(&self, store: CodeStore<Sq>) -> Option<Self> {
