@@ -319,11 +319,13 @@ fn is_near(nearest: f32, value: f32) -> bool {
 pub struct FlatScratch<T> {
     float: Vec<f32>,
     same: Vec<T>,
+    /// Rows of a tile.
+    rows: Vec<T>,
 }
 
 impl<T> Default for FlatScratch<T> {
     fn default() -> Self {
-        Self { float: Vec::new(), same: Vec::new() }
+        Self { float: Vec::new(), same: Vec::new(), rows: Vec::new() }
     }
 }
 
@@ -403,6 +405,30 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
         };
         let scale = self.inverse_norms.get(id as usize).copied().unwrap_or(1.0);
         FlatOracle { store: self, rows: self.kernel_rows(), query, scale }
+    }
+
+    /// Rows are brought together first, so that a kernel may pass over them as a block.
+    fn tile(&self, queries: &[u32], rows: &[u32], scratch: &mut FlatScratch<T>, out: &mut [f32]) {
+        let FlatScratch { float, same, rows: block } = scratch;
+        let gather = |ids: &[u32], block: &mut Vec<T>| {
+            block.clear();
+            ids.iter().for_each(|&id| block.extend_from_slice(self.padded_row(id)));
+        };
+        gather(rows, block);
+        gather(queries, same);
+        let table = Rows::new(block, self.stride, self.stride);
+        match self.kernels.same {
+            Some(kernel) => kernel.tile(Rows::new(same, self.stride, self.stride), table, out),
+            None => {
+                float.clear();
+                float.extend(same.iter().map(|x| x.widen()));
+                self.kernels.float.tile(Rows::new(float, self.stride, self.stride), table, out);
+            }
+        }
+        for (&query, line) in queries.iter().zip(out.chunks_exact_mut(rows.len().max(1))) {
+            let scale = self.inverse_norms.get(query as usize).copied().unwrap_or(1.0);
+            self.finish_scaled(scale, rows.iter().copied(), line);
+        }
     }
 
     fn memory_usage(&self) -> usize {

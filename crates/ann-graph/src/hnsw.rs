@@ -15,10 +15,12 @@ mod params;
 mod parents;
 #[cfg(feature = "persist")]
 mod persist;
+mod pipnn;
 
 pub use builder::{BuildError, HnswBuilder};
 pub use hierarchy::Hierarchy;
 pub use params::{HnswParams, HnswSearch, ParamError};
+pub use pipnn::{Pipnn, Quality};
 
 use crate::refine::ExactOracle;
 use crate::search::Walk;

@@ -128,7 +128,7 @@ impl<S: VectorStore> Hnsw<S> {
         order.sort_unstable_by_key(|&row| (split_mix(self.hierarchy.params.seed ^ ORDER_STREAM, u64::from(row)), row));
         if self.hierarchy.params.max_layers == 1
             && first == 0
-            && let Some(medoid) = self.medoid()
+            && let Some(medoid) = medoid(&self.store)
         {
             // The row inserted first is where walks begin.
             order.sort_by_key(|&row| row != medoid);
@@ -178,20 +178,6 @@ impl<S: VectorStore> Hnsw<S> {
         for (layer, links) in links.into_iter().enumerate() {
             self.link(layer, &links, par, pool);
         }
-    }
-
-    /// The row nearest to all others, of a sample; `None` if there is no row.
-    fn medoid(&self) -> Option<u32> {
-        let (len, mut scratch) = (self.store.len(), S::Scratch::default());
-        let count = MEDOID_SAMPLE.min(len);
-        let sample: Vec<u32> = (0..count).map(|i| (i * len / count) as u32).collect();
-        let mut distances = vec![0.0; count];
-        let mut sum = |&row: &u32| {
-            self.store.oracle_at(row, &mut scratch).distances(&sample, &mut distances);
-            distances.iter().map(|&distance| f64::from(distance)).sum::<f64>()
-        };
-        let sums: Vec<(f64, u32)> = sample.iter().map(|row| (sum(row), *row)).collect();
-        sums.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
     }
 
     /// Finds the neighbours of a new row on the layers that exist, in the graph as it is.
@@ -373,6 +359,20 @@ impl Layer {
         self.below.push(below);
         self.rows.len() as u32 - 1
     }
+}
+
+/// The row nearest to all others, of a sample; `None` if there is no row.
+pub(super) fn medoid<S: VectorStore>(store: &S) -> Option<u32> {
+    let (len, mut scratch) = (store.len(), S::Scratch::default());
+    let count = MEDOID_SAMPLE.min(len);
+    let sample: Vec<u32> = (0..count).map(|i| (i * len / count) as u32).collect();
+    let mut distances = vec![0.0; count];
+    let mut sum = |&row: &u32| {
+        store.oracle_at(row, &mut scratch).distances(&sample, &mut distances);
+        distances.iter().map(|&distance| f64::from(distance)).sum::<f64>()
+    };
+    let sums: Vec<(f64, u32)> = sample.iter().map(|row| (sum(row), *row)).collect();
+    sums.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
 }
 
 /// New lists of targets, one after another.

@@ -19,7 +19,13 @@ impl Hierarchy {
             return;
         }
         let has_room = |node: &&u32| self.base.neighbors(**node).count() < self.base.max_degree();
-        let mut parent = near.iter().find(has_room).copied().unwrap_or(self.parents[row as usize]);
+        let parent = near.iter().find(has_room).copied().unwrap_or(self.parents[row as usize]);
+        self.take_in(parent, row);
+    }
+
+    /// Makes `row` a child of `parent`, which is below the root and not below `row`, or of one of its descendants where it has no
+    /// room.
+    pub(super) fn take_in(&mut self, mut parent: u32, row: u32) {
         for depth in 0.. {
             let is_child = |node: u32| self.parents[node as usize] == parent;
             let mut list: Vec<u32> = self.base.neighbors(parent).collect();
