@@ -527,6 +527,39 @@ mod tests {
         }
     }
 
+    /// A tile holds what the oracles of its rows give, to the bit, whatever the type and metric.
+    #[test]
+    fn tiles_are_what_oracles_say() {
+        fn same<T: Scalar>(rows: &Matrix<f32>, metric: Metric) {
+            let store = FlatStore::<T>::rounded(rows.view(), metric).unwrap();
+            let (queries, ids) = ([3, 0, 48, 3], (0..47).rev().collect::<Vec<u32>>());
+            let (mut scratch, mut tile, mut line) = (FlatScratch::default(), vec![0.0; 4 * 47], vec![0.0; 47]);
+            store.tile(&queries, &ids, &mut scratch, &mut tile);
+            for (&query, found) in queries.iter().zip(tile.chunks(47)) {
+                store.oracle_at(query, &mut scratch).distances(&ids, &mut line);
+                let bits = |line: &[f32]| line.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(found), bits(&line), "{} {metric}", T::NAME);
+            }
+            store.tile(&[], &ids, &mut scratch, &mut []);
+            store.tile(&queries, &[], &mut scratch, &mut []);
+        }
+        let (thirds, whole) = (thirds(49, 21), Matrix::new((1..=49 * 21).map(|i| (i * 31 % 101) as f32).collect(), 21));
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1] {
+            same::<f32>(&thirds, metric);
+            same::<f16>(&thirds, metric);
+            same::<bf16>(&thirds, metric);
+            same::<f32>(whole.as_ref().unwrap(), metric);
+        }
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::L1] {
+            same::<u8>(whole.as_ref().unwrap(), metric);
+            same::<i8>(whole.as_ref().unwrap(), metric);
+        }
+        let bytes = FlatStore::<u8>::from_rows(whole.unwrap().view(), Metric::Cosine).unwrap();
+        let (mut scratch, mut tile) = (FlatScratch::default(), [0.0; 2]);
+        bytes.tile(&[5], &[9, 5], &mut scratch, &mut tile);
+        assert_eq!(tile, [9, 5].map(|id| bytes.oracle_at(5, &mut scratch).distance(id)));
+    }
+
     #[test]
     fn values_beyond_the_range_are_refused_even_when_rounding() {
         let mut store = FlatStore::<f16>::rounded(thirds(2, 2).view(), Metric::L2).unwrap();

@@ -378,6 +378,28 @@ mod tests {
         assert!(matches!(SplitStore::new(2, Metric::L1), Err(FlatError::Metric { .. })));
     }
 
+    #[test]
+    fn tiles_and_exact_distances_of_rows_are_what_oracles_say() {
+        let rows = Matrix::new((0..30 * 19).map(|i| ((i * 7919) % 1000) as f32 / 3000.0 - 0.1).collect(), 19).unwrap();
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            let store = SplitStore::from_rows(rows.view(), metric).unwrap();
+            let ids: Vec<u32> = (0..30).collect();
+            let [mut a, mut b] = [SplitScratch::default(), SplitScratch::default()];
+            let (mut tile, mut line, mut given) = (vec![0.0; 60], vec![0.0; 30], vec![0.0; 30]);
+            store.tile(&[29, 4], &ids, &mut a, &mut tile);
+            for (id, found) in [29, 4].into_iter().zip(tile.chunks(30)) {
+                let oracle = store.oracle_at(id, &mut a);
+                oracle.distances(&ids, &mut line);
+                assert_eq!(found, line);
+                oracle.exact(&ids, &mut line);
+                let query = store.oracle(rows.row(id as usize), &mut b);
+                query.exact(&ids, &mut given);
+                assert_eq!(line, given, "{metric}");
+                assert!(oracle.floor(0.5) < query.floor(0.5) && query.floor(0.5) < 0.5, "{metric}: twice as much is rounded");
+            }
+        }
+    }
+
     fn vectors() -> impl Strategy<Value = Vec<[f32; 37]>> {
         let value = prop_oneof![-1.0f32..1.0, Just(0.25f32), -1e3f32..1e3, -1e-6f32..1e-6];
         proptest::collection::vec(proptest::collection::vec(value, 37), 2..12)

@@ -1,10 +1,11 @@
 //! Building a graph of one layer all at once: "pick in partitions" (PiPNN, arXiv:2602.21247).
 //!
-//! No row is inserted and, but for the highest quality, none is searched for. Rows are divided into small overlapping
+//! No row is inserted. Rows are divided into small overlapping
 //! leaves (`pipnn/partition.rs`); in every leaf all pairs are measured and each row meets its nearest (`pipnn/leaves.rs`); what
 //! it met in all its leaves is one list of candidates (`pipnn/candidates.rs`). From these the rule that all graphs share chooses half
-//! as many links as a row may have, every link is offered back, and lists that overflow choose again: as insertion does it. A tree from
-//! the medoid shows at last which rows cannot be reached, and links to them are added (`pipnn/connect.rs`).
+//! as many links as a row may have, every link is offered back, and lists that overflow choose again: as insertion does it. A sample is
+//! linked among itself, for long steps (`pipnn/backbone.rs`). A tree from the medoid shows at last which rows cannot be reached, and
+//! links to them are added (`pipnn/connect.rs`).
 //!
 //! Where we differ from the paper: lists of candidates keep exactly the nearest, where it hashes directions; links are offered
 //! back once more after the choice (on 100,000 SIFT rows 3 % fewer distances to a recall of 0.95); only the first of
@@ -15,6 +16,7 @@
 //! Cost: about 2,000 distances per row, in tiles, and the choice among its candidates. Memory while it works: 16 bytes for each
 //! link that a row may have (`CANDIDATES_PER_LINK`), and 4 for each of its copies.
 
+mod backbone;
 mod candidates;
 mod connect;
 mod leaves;
@@ -27,6 +29,7 @@ use crate::OcclusionRule;
 use crate::search::Walk;
 use crate::select::{Base, SelectScratch, Selection, select_neighbors};
 use ann_core::{All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, ScratchPool, VectorStore};
+use backbone::Backbone;
 use candidates::Candidates;
 use lifted::Lifted;
 use partition::Carving;
@@ -38,12 +41,12 @@ const CANDIDATES_PER_LINK: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Quality {
-    /// Half of the copies: half of the time, and about a tenth more distances in a search.
+    /// Candidates from leaves alone: half of the time of the next.
     Fast,
-    /// Searches as in a graph that was built by insertion.
+    /// A narrow search for every row in the graph so built, whose path adds to its candidates before all choose again.
     #[default]
     Balanced,
-    /// Beyond that, a search for every row in the finished graph, after which all choose again.
+    /// Twice as many copies of a row among the leaves, and a search twice as wide.
     High,
 }
 
@@ -96,8 +99,8 @@ impl Quality {
     fn effort(self, seed: u64) -> Effort {
         let (fanout, ef) = match self {
             Self::Fast => ([6, 2], None),
-            Self::Balanced => ([8, 3], None),
-            Self::High => ([8, 3], Some(48)),
+            Self::Balanced => ([6, 2], Some(32)),
+            Self::High => ([8, 3], Some(64)),
         };
         Effort { carving: Carving { most: 320, fanout, seed }, nearest: 6, ef }
     }
@@ -142,13 +145,14 @@ impl Pipnn {
         let mut candidates = Candidates::new(store.len(), CANDIDATES_PER_LINK * self.max_degree);
         leaves::offer_nearest(store, &leaves, nearest, &mut candidates, par, monitor)?;
         drop(leaves);
-        let hierarchy = self.choose(store, root, &mut candidates, par, |_, _, _| ());
+        let backbone = Backbone::of(store, root, self.max_degree / 2, self.selection(), self.seed, par);
+        let hierarchy = self.choose(store, root, &backbone, &mut candidates, par, |_, _, _| ());
         let Some(ef) = ef else {
             monitor.report(total, total)?;
             return Ok(hierarchy);
         };
         monitor.report(3 * total / 4, total)?;
-        let hierarchy = self.choose(store, root, &mut candidates, par, |scratch, row, list| {
+        let hierarchy = self.choose(store, root, &backbone, &mut candidates, par, |scratch, row, list| {
             self.meet(store, &hierarchy, ef, row, list, scratch);
         });
         monitor.report(total, total)?;
@@ -160,6 +164,7 @@ impl Pipnn {
         &self,
         store: &S,
         root: u32,
+        backbone: &Backbone,
         candidates: &mut Candidates,
         par: Par,
         meet: impl Fn(&mut Scratch<S>, u32, &mut Vec<Neighbor>) + Sync,
@@ -175,7 +180,13 @@ impl Pipnn {
                 self.select(store, row, self.max_degree, list, scratch);
             }
         });
-        connect::connect(store, self.params(), candidates.to_graph(self.max_degree), root)
+        let mut graph = candidates.to_graph(self.max_degree);
+        backbone.add_to(&mut graph);
+        connect::connect(store, self.params(), graph, root)
+    }
+
+    fn selection(&self) -> Selection {
+        Selection { rule: self.rule, keep_pruned: false }
     }
 
     /// Leaves at most `degree` of the candidates of a row.
@@ -191,12 +202,12 @@ impl Pipnn {
         let oracle = store.oracle_at(row, oracle);
         candidates.iter().for_each(|n| oracle.prefetch(n.id));
         let base = Base { itself: oracle.distance(row), degree };
-        let selection = Selection { rule: self.rule, keep_pruned: false };
-        select_neighbors(store, selection, |node| node, base, candidates, chosen, select);
+        select_neighbors(store, self.selection(), |node| node, base, candidates, chosen, select);
         std::mem::swap(candidates, chosen);
     }
 
-    /// Adds what a search for a row meets to its candidates, as insertion would take it.
+    /// Adds to the candidates of a row the path of a search for it, whose beginning is far from the row: links that walks come
+    /// along.
     fn meet<S: VectorStore>(
         &self,
         store: &S,
@@ -207,14 +218,9 @@ impl Pipnn {
         scratch: &mut Scratch<S>,
     ) {
         let Scratch { walk, oracle, .. } = scratch;
-        walk.keeps_expanded = matches!(self.rule, OcclusionRule::Staged { .. });
+        walk.keeps_expanded = true;
         hierarchy.walk_base(&store.oracle_at(row, oracle), &All, hierarchy.root, ef, walk);
-        if walk.keeps_expanded {
-            candidates.extend(&walk.expanded);
-        } else {
-            candidates.extend(walk.found());
-        }
-        candidates.retain(|n| n.id != row);
+        candidates.extend(walk.expanded.iter().filter(|n| n.id != row));
         candidates.sort_unstable();
         candidates.dedup();
     }

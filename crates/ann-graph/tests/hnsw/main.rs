@@ -13,4 +13,5 @@ mod halves;
 mod hostile;
 mod metrics;
 mod parameters;
+mod pipnn;
 mod support;

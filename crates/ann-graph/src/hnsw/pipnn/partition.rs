@@ -191,3 +191,58 @@ fn divide<'a>(rows: &[u32], leaders: usize, fanout: usize, chosen: impl Iterator
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ann_core::{FlatStore, Matrix, Metric};
+
+    fn leaves(rows: Matrix<f32>, seed: u64) -> Vec<Vec<u32>> {
+        let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2).unwrap_or_else(|error| panic!("{error}"));
+        Carving { most: 100, fanout: [4, 2], seed }.leaves(&store, Par::Serial)
+    }
+
+    fn uniform(count: usize) -> Matrix<f32> {
+        let values = (0..4 * count as u64).map(|i| ann_core::unit(split_mix(7, i)) as f32).collect();
+        Matrix::new(values, 4).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_row_lies_in_several_small_leaves() {
+        let leaves = leaves(uniform(5_000), 1);
+        let mut copies = vec![0; 5_000];
+        for leaf in &leaves {
+            assert!(leaf.len() <= 150 && leaf.is_sorted_by(|a, b| a < b), "{leaf:?}");
+            leaf.iter().for_each(|&row| copies[row as usize] += 1);
+        }
+        // Where small parts are put together a row may be in two of them.
+        let mean = copies.iter().sum::<usize>() as f64 / 5_000.0;
+        assert!(copies.iter().all(|&count| (1..=8).contains(&count)) && mean > 7.5, "{mean}");
+    }
+
+    #[test]
+    fn few_rows_are_one_leaf() {
+        assert_eq!(leaves(uniform(400), 1), [(0..400).collect::<Vec<u32>>()]);
+        assert!(leaves(uniform(401), 1).len() > 1);
+    }
+
+    #[test]
+    fn equal_rows_are_cut_into_leaves_that_hold_together() {
+        let leaves = leaves(Matrix::new(vec![3.0; 2_000], 1).unwrap_or_default(), 1);
+        assert!(leaves.iter().all(|leaf| leaf.len() <= 150));
+        let mut group: Vec<usize> = (0..leaves.len()).collect();
+        let mut first = vec![None; 2_000];
+        for (i, leaf) in leaves.iter().enumerate() {
+            for &row in leaf {
+                let (old, new) = (group[i], group[*first[row as usize].get_or_insert(i)]);
+                group.iter_mut().filter(|g| **g == old).for_each(|g| *g = new);
+            }
+        }
+        assert!(group.iter().all(|&g| g == group[0]) && first.iter().all(Option::is_some), "{group:?}");
+    }
+
+    #[test]
+    fn the_seed_decides_the_leaves() {
+        assert_ne!(leaves(uniform(1_000), 1), leaves(uniform(1_000), 2));
+    }
+}
