@@ -319,11 +319,13 @@ fn is_near(nearest: f32, value: f32) -> bool {
 pub struct FlatScratch<T> {
     float: Vec<f32>,
     same: Vec<T>,
+    /// Rows of a tile.
+    rows: Vec<T>,
 }
 
 impl<T> Default for FlatScratch<T> {
     fn default() -> Self {
-        Self { float: Vec::new(), same: Vec::new() }
+        Self { float: Vec::new(), same: Vec::new(), rows: Vec::new() }
     }
 }
 
@@ -403,6 +405,30 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
         };
         let scale = self.inverse_norms.get(id as usize).copied().unwrap_or(1.0);
         FlatOracle { store: self, rows: self.kernel_rows(), query, scale }
+    }
+
+    /// Rows are brought together first, so that a kernel may pass over them as a block.
+    fn tile(&self, queries: &[u32], rows: &[u32], scratch: &mut FlatScratch<T>, out: &mut [f32]) {
+        let FlatScratch { float, same, rows: block } = scratch;
+        let gather = |ids: &[u32], block: &mut Vec<T>| {
+            block.clear();
+            ids.iter().for_each(|&id| block.extend_from_slice(self.padded_row(id)));
+        };
+        gather(rows, block);
+        gather(queries, same);
+        let table = Rows::new(block, self.stride, self.stride);
+        match self.kernels.same {
+            Some(kernel) => kernel.tile(Rows::new(same, self.stride, self.stride), table, out),
+            None => {
+                float.clear();
+                float.extend(same.iter().map(|x| x.widen()));
+                self.kernels.float.tile(Rows::new(float, self.stride, self.stride), table, out);
+            }
+        }
+        for (&query, line) in queries.iter().zip(out.chunks_exact_mut(rows.len().max(1))) {
+            let scale = self.inverse_norms.get(query as usize).copied().unwrap_or(1.0);
+            self.finish_scaled(scale, rows.iter().copied(), line);
+        }
     }
 
     fn memory_usage(&self) -> usize {
@@ -510,6 +536,39 @@ mod tests {
                 assert!((a.distance(id) - c.distance(id)).abs() < 1e-2, "{metric} {id}");
             }
         }
+    }
+
+    /// A tile holds what the oracles of its rows give, to the bit, whatever the type and metric.
+    #[test]
+    fn tiles_are_what_oracles_say() {
+        fn same<T: Scalar>(rows: &Matrix<f32>, metric: Metric) {
+            let store = FlatStore::<T>::rounded(rows.view(), metric).unwrap();
+            let (queries, ids) = ([3, 0, 48, 3], (0..47).rev().collect::<Vec<u32>>());
+            let (mut scratch, mut tile, mut line) = (FlatScratch::default(), vec![0.0; 4 * 47], vec![0.0; 47]);
+            store.tile(&queries, &ids, &mut scratch, &mut tile);
+            for (&query, found) in queries.iter().zip(tile.chunks(47)) {
+                store.oracle_at(query, &mut scratch).distances(&ids, &mut line);
+                let bits = |line: &[f32]| line.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(found), bits(&line), "{} {metric}", T::NAME);
+            }
+            store.tile(&[], &ids, &mut scratch, &mut []);
+            store.tile(&queries, &[], &mut scratch, &mut []);
+        }
+        let (thirds, whole) = (thirds(49, 21), Matrix::new((1..=49 * 21).map(|i| (i * 31 % 101) as f32).collect(), 21));
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1] {
+            same::<f32>(&thirds, metric);
+            same::<f16>(&thirds, metric);
+            same::<bf16>(&thirds, metric);
+            same::<f32>(whole.as_ref().unwrap(), metric);
+        }
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::L1] {
+            same::<u8>(whole.as_ref().unwrap(), metric);
+            same::<i8>(whole.as_ref().unwrap(), metric);
+        }
+        let bytes = FlatStore::<u8>::from_rows(whole.unwrap().view(), Metric::Cosine).unwrap();
+        let (mut scratch, mut tile) = (FlatScratch::default(), [0.0; 2]);
+        bytes.tile(&[5], &[9, 5], &mut scratch, &mut tile);
+        assert_eq!(tile, [9, 5].map(|id| bytes.oracle_at(5, &mut scratch).distance(id)));
     }
 
     #[test]

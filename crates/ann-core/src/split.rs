@@ -13,7 +13,7 @@ use crate::{
 };
 use ann_simd::{Arch, Buffer, Kernel, Op, Rows};
 use half::bf16;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Rows of `f32` under `L2`, `InnerProduct` or `Cosine`, of which searches read one half first.
 ///
@@ -180,7 +180,8 @@ fn norm(vector: &[f32]) -> f32 {
 pub struct SplitScratch {
     high: FlatScratch<bf16>,
     query: Vec<f32>,
-    row: RefCell<Vec<f32>>,
+    /// A row that is a query, and a row that it is compared with.
+    rows: RefCell<[Vec<f32>; 2]>,
 }
 
 /// Answers for one query against a [`SplitStore`].
@@ -188,10 +189,35 @@ pub struct SplitScratch {
 pub struct SplitOracle<'a> {
     store: &'a SplitStore,
     high: FlatOracle<'a, bf16>,
-    query: &'a [f32],
-    reach: f32,
-    /// Where a row is put together.
-    row: &'a RefCell<Vec<f32>>,
+    query: Query<'a>,
+    reach: Cell<Option<f32>>,
+    /// Where rows are put together.
+    rows: &'a RefCell<[Vec<f32>; 2]>,
+}
+
+/// Builders compare rows by their upper halves alone, so a row is put together when its exact distances are asked for.
+#[derive(Debug, Clone, Copy)]
+enum Query<'a> {
+    Given(&'a [f32]),
+    Row(u32),
+}
+
+impl SplitOracle<'_> {
+    /// By how much an estimate may be off.
+    fn reach(&self) -> f32 {
+        let reach = || match self.query {
+            Query::Given(query) => self.store.reach(query),
+            // Both sides are rounded.
+            Query::Row(id) => {
+                let row = &mut self.rows.borrow_mut()[0];
+                self.store.join(id, row);
+                2.0 * self.store.reach(row)
+            }
+        };
+        let reach = self.reach.get().unwrap_or_else(reach);
+        self.reach.set(Some(reach));
+        reach
+    }
 }
 
 impl DistanceOracle for SplitOracle<'_> {
@@ -208,10 +234,17 @@ impl DistanceOracle for SplitOracle<'_> {
     fn exact(&self, ids: &[u32], out: &mut [f32]) {
         let low = self.store.low_rows();
         ids.iter().for_each(|&id| low.prefetch(id, usize::MAX));
-        let row = &mut *self.row.borrow_mut();
+        let [query, row] = &mut *self.rows.borrow_mut();
+        let query = match self.query {
+            Query::Given(query) => query,
+            Query::Row(id) => {
+                self.store.join(id, query);
+                query
+            }
+        };
         for (&id, out) in ids.iter().zip(out.iter_mut()) {
             self.store.join(id, row);
-            *out = self.store.kernel.pair(self.query, row);
+            *out = self.store.kernel.pair(query, row);
         }
         match self.store.metric {
             Metric::Cosine => out.iter_mut().for_each(|x| *x = unit_distance(*x)),
@@ -223,10 +256,10 @@ impl DistanceOracle for SplitOracle<'_> {
     fn floor(&self, estimate: f32) -> f32 {
         match self.store.metric {
             Metric::L2 => {
-                let root = (estimate.sqrt() - self.reach).max(0.0);
+                let root = (estimate.sqrt() - self.reach()).max(0.0);
                 root * root
             }
-            _ => estimate - self.reach,
+            _ => estimate - self.reach(),
         }
     }
 
@@ -250,16 +283,23 @@ impl VectorStore for SplitStore {
 
     fn oracle<'a>(&'a self, query: &'a [f32], scratch: &'a mut SplitScratch) -> SplitOracle<'a> {
         prepare_dense(query, self.metric, self.stride(), &mut scratch.query);
-        let SplitScratch { high, query, row } = scratch;
+        let SplitScratch { high, query, rows } = scratch;
         let high = self.high.oracle(&query[..self.dim()], high);
-        SplitOracle { store: self, high, query, reach: self.reach(query), row }
+        SplitOracle { store: self, high, query: Query::Given(query), reach: Cell::new(None), rows }
     }
 
     /// Compares rounded rows with rounded rows: the same from either side, and 0 between copies.
     fn oracle_at<'a>(&'a self, id: u32, scratch: &'a mut SplitScratch) -> SplitOracle<'a> {
-        self.join(id, &mut scratch.query);
-        let SplitScratch { high, query, row } = scratch;
-        SplitOracle { store: self, high: self.high.oracle_at(id, high), query, reach: 2.0 * self.reach(query), row }
+        let SplitScratch { high, rows, .. } = scratch;
+        let high = self.high.oracle_at(id, high);
+        SplitOracle { store: self, high, query: Query::Row(id), reach: Cell::new(None), rows }
+    }
+
+    fn tile(&self, queries: &[u32], rows: &[u32], scratch: &mut SplitScratch, out: &mut [f32]) {
+        self.high.tile(queries, rows, &mut scratch.high, out);
+        if self.metric == Metric::Cosine {
+            out.iter_mut().for_each(|x| *x = unit_distance(-*x));
+        }
     }
 
     fn memory_usage(&self) -> usize {
@@ -344,6 +384,31 @@ mod tests {
         );
         assert_eq!((store.len(), store.low().len()), (1, store.high().padded_rows().len()));
         assert!(matches!(SplitStore::new(2, Metric::L1), Err(FlatError::Metric { .. })));
+    }
+
+    #[test]
+    fn tiles_and_exact_distances_of_rows_are_what_oracles_say() {
+        let rows = Matrix::new((0..30 * 19).map(|i| ((i * 7919) % 1000) as f32 / 3000.0 - 0.1).collect(), 19).unwrap();
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            let store = SplitStore::from_rows(rows.view(), metric).unwrap();
+            let ids: Vec<u32> = (0..30).collect();
+            let [mut a, mut b] = [SplitScratch::default(), SplitScratch::default()];
+            let (mut tile, mut line, mut given) = (vec![0.0; 60], vec![0.0; 30], vec![0.0; 30]);
+            store.tile(&[29, 4], &ids, &mut a, &mut tile);
+            for (id, found) in [29, 4].into_iter().zip(tile.chunks(30)) {
+                let oracle = store.oracle_at(id, &mut a);
+                oracle.distances(&ids, &mut line);
+                assert_eq!(found, line);
+                oracle.exact(&ids, &mut line);
+                let query = store.oracle(rows.row(id as usize), &mut b);
+                query.exact(&ids, &mut given);
+                assert_eq!(line, given, "{metric}");
+                assert!(
+                    oracle.floor(0.5) < query.floor(0.5) && query.floor(0.5) < 0.5,
+                    "{metric}: twice as much is rounded"
+                );
+            }
+        }
     }
 
     fn vectors() -> impl Strategy<Value = Vec<[f32; 37]>> {

@@ -77,6 +77,33 @@ pub trait VectorStore: Send + Sync {
     /// If `id` is no row.
     fn oracle_at<'a>(&'a self, id: u32, scratch: &'a mut Self::Scratch) -> Self::Oracle<'a>;
 
+    /// Many to many: `out[i * rows.len() + j]` becomes the distance from row `queries[i]` to row `rows[j]`, the same value to
+    /// the bit that [`Self::oracle_at`] leads to.
+    ///
+    /// # Panics
+    /// If an id is no row, or `out.len()` is not the product of the lengths.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric, VectorStore};
+    /// let rows = Matrix::from_rows(&[[0.0], [1.0], [3.0]])?;
+    /// let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+    /// let mut tile = [0.0; 4];
+    /// store.tile(&[0, 1], &[1, 2], &mut Default::default(), &mut tile);
+    /// assert_eq!(tile, [1.0, 9.0, 0.0, 4.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn tile(&self, queries: &[u32], rows: &[u32], scratch: &mut Self::Scratch, out: &mut [f32]) {
+        /// Rows that stay in the cache while the queries pass.
+        const BLOCK: usize = 32;
+        assert_eq!(out.len(), queries.len() * rows.len(), "room for the distances of a tile");
+        for (block, ids) in rows.chunks(BLOCK).enumerate() {
+            for (i, &query) in queries.iter().enumerate() {
+                let line = &mut out[i * rows.len() + block * BLOCK..][..ids.len()];
+                self.oracle_at(query, scratch).distances(ids, line);
+            }
+        }
+    }
+
     /// Bytes held by the rows.
     fn memory_usage(&self) -> usize;
 }

@@ -95,6 +95,11 @@ impl FlatGraph {
         unused.fill(NONE);
     }
 
+    /// All slots, to be filled list by list.
+    pub(crate) fn slots_mut(&mut self) -> &mut [u32] {
+        self.links.as_mut_slice()
+    }
+
     /// The slots of `node`.
     pub(crate) fn slots(&self, node: u32) -> &[u32] {
         &self.links[node as usize * self.max_degree..][..self.max_degree]

@@ -9,6 +9,9 @@ use ann_core::{Neighbor, Reach};
 pub(crate) struct Key(u64);
 
 impl Key {
+    /// Behind every node.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
     #[inline(always)]
     pub(crate) fn new(node: u32, distance: f32) -> Self {
         Self((u64::from(order_bits(distance)) << 32) | (u64::from(node) << 1))

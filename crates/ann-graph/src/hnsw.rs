@@ -18,11 +18,13 @@ mod params;
 mod parents;
 #[cfg(feature = "persist")]
 mod persist;
+mod pipnn;
 mod purge;
 
 pub use builder::{BuildError, HnswBuilder};
 pub use hierarchy::Hierarchy;
 pub use params::{HnswParams, HnswSearch, ParamError};
+pub use pipnn::{Pipnn, Quality};
 
 use crate::search::Walk;
 use ann_core::{Filter, Index, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore};

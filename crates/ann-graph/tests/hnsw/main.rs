@@ -14,5 +14,6 @@ mod halves;
 mod hostile;
 mod metrics;
 mod parameters;
+mod pipnn;
 mod purge;
 mod support;
