@@ -49,13 +49,12 @@ impl Batch {
         };
         for (slot, &page) in wanted.iter().enumerate().skip(1) {
             let buffer = std::mem::take(&mut self.pages[slot]);
-            let result = Err(io::Error::other("the thread that reads it has panicked"));
             threads.push(Job {
                 pages: pages.clone(),
                 number: page,
                 slot,
                 page: buffer,
-                result,
+                result: None,
                 desk: self.desk.clone(),
             });
         }
@@ -86,19 +85,22 @@ struct Job {
     number: u64,
     slot: usize,
     page: Buffer<u32>,
-    result: io::Result<()>,
+    /// None as long as it has not ended.
+    result: Option<io::Result<()>>,
     desk: Arc<Desk>,
 }
 
 impl Job {
     fn run(mut self) {
-        self.result = self.pages.read(self.number, bytemuck::cast_slice_mut(self.page.as_mut_slice()));
+        let page = bytemuck::cast_slice_mut(self.page.as_mut_slice());
+        self.result = Some(self.pages.read(self.number, page));
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let result = std::mem::replace(&mut self.result, Ok(()));
+        let panicked = || Err(io::Error::other("the thread that reads it has panicked"));
+        let result = self.result.take().unwrap_or_else(panicked);
         held(&self.desk.done).push(Done { slot: self.slot, page: std::mem::take(&mut self.page), result });
         self.desk.changed.notify_one();
     }

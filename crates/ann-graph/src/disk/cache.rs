@@ -6,6 +6,9 @@ use super::{DiskError, damaged};
 use ann_core::simd::Buffer;
 use ann_io::container::Pages;
 
+/// Bytes that memory may be larger than what is in it.
+const ROUNDING: usize = 4096;
+
 /// Nodes as they lie in their pages.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -19,7 +22,8 @@ impl Cache {
     /// Reads the first levels of a search in breadth from `entries`, as far as `budget` bytes reach; of the last level the
     /// nodes with the smallest numbers.
     pub(super) fn fill(pages: &Pages, layout: Layout, entries: &[u32], budget: usize) -> Result<Self, DiskError> {
-        let most = (budget / (layout.words * size_of::<u32>() + size_of::<(u32, u32)>())).min(layout.nodes);
+        let most = (budget.saturating_sub(ROUNDING) / (layout.words * size_of::<u32>() + size_of::<(u32, u32)>()))
+            .min(layout.nodes);
         let mut cache = Self {
             places: Vec::with_capacity(most),
             records: Buffer::with_capacity(most * layout.words),

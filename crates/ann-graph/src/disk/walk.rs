@@ -168,7 +168,9 @@ impl<C: VectorStore<Vector = [f32]>> DiskGraph<C> {
             {
                 match self.cache.record(key.node()) {
                     None => beam.push(key.node(), self.layout.page_of(key.node())),
-                    Some(record) => drop(self.measure_node(key.node(), record, true, seen)?),
+                    Some(record) => {
+                        self.measure_node(key.node(), record, true, seen)?;
+                    }
                 }
             }
             if beam.nodes.is_empty() {
