@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// Rows of a shard below which a build would be all seams.
 const LEAST_SHARD: usize = 256;
 /// Rows merged at a time, and per unit of parallel work.
-const MERGED_AT_ONCE: usize = 4096;
+const MERGED_AT_ONCE: usize = 1024;
 const CHUNK: usize = 16;
 /// Times that a draft's name is tried.
 const ATTEMPTS: u32 = 1000;
@@ -286,7 +286,7 @@ impl Draft {
 
     /// Appends a list of at most `slots` ids.
     fn push(&mut self, list: impl Iterator<Item = u32>) -> Result<(), DiskError> {
-        const AT_ONCE: usize = 1 << 18;
+        const AT_ONCE: usize = 1 << 16;
         let filled = list.chain(std::iter::repeat(NONE)).take(self.slots);
         filled.for_each(|id| self.written.extend_from_slice(&id.to_le_bytes()));
         if self.written.len() >= AT_ONCE { self.flush() } else { Ok(()) }

@@ -22,7 +22,7 @@ fn meets_diskann(set: Portable, tolerance: f64) {
     let codes = codes(work.base.view(), work.metric, 32);
     let graph = graph(&work.base, work.metric, vamana(32, 50));
     let index: Coded = open(&file(&graph, &codes)).unwrap();
-    let index = index.with_cache(work.base.len() / 10 * (4 * (128 + 1 + 32) + 8)).unwrap();
+    let index = index.with_cache(work.base.len() / 10 * (4 * (128 + 1 + 32) + 8) + 4096).unwrap();
     assert!(index.cached().abs_diff(work.base.len() / 10) <= work.base.len() / 1000, "{}", index.cached());
     for (ef, recall, reads) in DISKANN {
         let found = measured(&work, &index, ef, 2);

@@ -147,9 +147,9 @@ fn wider_beams_find_as_much_with_few_more_reads() {
     let graph = graph(&work.base, work.metric, vamana(24, 50));
     let index: Coded = open(&file(&graph, &codes(work.base.view(), work.metric, 32))).unwrap();
     let one = measured(&work, &index, 40, 1);
-    for beam in [2, 4, 8] {
+    for (beam, more) in [(2, 1.06), (4, 1.15), (8, 1.3)] {
         let found = measured(&work, &index, 40, beam);
-        assert!(found.0 >= one.0 - 0.003 && found.1 < 1.15 * one.1, "{beam}: {found:?}, one by one {one:?}");
+        assert!(found.0 >= one.0 - 0.003 && found.1 < more * one.1, "{beam}: {found:?}, one by one {one:?}");
     }
 }
 
