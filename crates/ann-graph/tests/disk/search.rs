@@ -109,7 +109,7 @@ fn it_does_not_matter_where_pages_come_from_or_who_reads_them() {
         load(OpenMode::OnDemand).with_threads(5).unwrap(),
     ];
     for filter in [None, Some(3)] {
-        let accepts = Predicate(|id: u32| filter.is_none_or(|every| id % every != 0));
+        let accepts = Predicate(|id: u32| filter.is_none_or(|every| !id.is_multiple_of(every)));
         let params = DiskSearch { ef: 40, beam: 4 };
         let search = |index: &Coded, par| search_batch(index, set.queries.view(), 10, &params, &accepts, par).unwrap();
         let expected = search(&indexes[0], Par::Serial);
@@ -163,7 +163,7 @@ fn filters_give_min_of_k_and_matches_and_few_of_them_take_few_reads() {
     // With so small a frontier the walk through half of all is cheaper than all codes.
     let mut narrow = Searcher::new(&index, DiskSearch { ef: 2, beam: 2 });
     for query in set.queries.rows() {
-        let most = Predicate(|id: u32| id % 10 != 0);
+        let most = Predicate(|id: u32| !id.is_multiple_of(10));
         let (found, truth) = (narrow.search_filtered(query, 2, &most).unwrap(), truth.search(query, 2).unwrap());
         assert!(found.len() == 2 && found.iter().all(|n| n.id % 10 != 0) && found[0] >= truth[0]);
         assert!(narrow.stats().hops > 0);
