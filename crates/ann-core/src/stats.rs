@@ -11,6 +11,8 @@ pub struct SearchStats {
     pub evaluations: u64,
     /// Of these rows, how many were read once more for an exact distance in the place of an estimate.
     pub refined: u64,
+    /// Pages read from disk, by an index whose rows are there.
+    pub reads: u64,
     /// Whether one of [`Limits`](crate::Limits) ended it.
     pub cut_short: bool,
     /// How rows were looked for; of several searches, the last.
@@ -35,6 +37,7 @@ impl AddAssign for SearchStats {
         self.hops += other.hops;
         self.evaluations += other.evaluations;
         self.refined += other.refined;
+        self.reads += other.reads;
         self.cut_short |= other.cut_short;
         self.route = other.route;
     }

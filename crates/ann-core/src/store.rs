@@ -198,6 +198,14 @@ pub enum VectorError {
         /// What stands there.
         found: String,
     },
+    /// The vector is sound, but rows that are on disk could not be read to compare it with.
+    #[error("page {page} of the rows on disk: {reason}")]
+    Unread {
+        /// The page, counted from 0.
+        page: u64,
+        /// What the system or the checksum says.
+        reason: String,
+    },
     /// The store has as many rows as ids can name.
     #[error("the store is full: rows are numbered below {limit}")]
     Full {

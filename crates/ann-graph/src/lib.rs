@@ -2,13 +2,15 @@
 //!
 //! A graph index is neighbour lists married to a [`VectorStore`](ann_core::VectorStore). Graphs differ in how they are
 //! built and where a search starts; the walk is one (`search.rs`), the choice of neighbours is one (`select.rs`).
-//! Read `adjacency`, `search`, `select`, then [`Hnsw`].
+//! Read `adjacency`, `search`, `select`, then [`Hnsw`]; `disk` last, where rows are not in memory.
 
 #![forbid(unsafe_code)]
 
 mod adjacency;
 mod blocks;
 mod dimension;
+#[cfg(feature = "persist")]
+mod disk;
 mod frontier;
 mod hnsw;
 mod refine;
@@ -22,6 +24,8 @@ pub use dimension::{
     Dimension, dimensional_outlier_factors, global_dimension, local_dimension, local_outlier_factors,
     neighbors_of_rows, two_nearest_dimension,
 };
+#[cfg(feature = "persist")]
+pub use disk::{DiskBuilder, DiskError, DiskGraph, DiskScratch, DiskSearch};
 pub use hnsw::{
     BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError, Pipnn, Quality,
 };

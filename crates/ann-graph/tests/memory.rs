@@ -120,3 +120,49 @@ fn memory_usage_is_what_was_allocated() {
     let (freed, ()) = ALLOCATOR.measure(|| drop(hnsw));
     assert_eq!(freed.bytes, -seen.bytes);
 }
+
+#[cfg(feature = "persist")]
+#[test]
+fn a_search_on_disk_allocates_nothing_after_the_first() {
+    use ann_graph::{DiskGraph, DiskSearch, HnswParams};
+    use ann_io::container::{self, OpenMode};
+    let set = portable::mix128(2_000, 20);
+    let store = FlatStore::<f32>::from_rows(set.base.view(), set.metric).unwrap();
+    let graph = Hnsw::builder().params(HnswParams::vamana(16)).par(Par::Serial).build(store.clone()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    DiskGraph::write(&path, graph.hierarchy(), &store, &store).unwrap();
+    let index: DiskGraph<FlatStore<f32>> = container::load(&path, OpenMode::OnDemand).unwrap();
+    let index = index.with_cache(100_000).unwrap();
+    let mut searcher = Searcher::new(&index, DiskSearch { ef: 200, beam: 4 });
+    searcher.search(set.queries.row(0), 10).unwrap();
+    let search_all = || {
+        for i in 0..400 {
+            *searcher.params_mut() = DiskSearch { ef: [10, 64, 200, 33][i % 4], beam: 1 + i % 4 };
+            assert_eq!(searcher.search(set.queries.row(i % 20), 1 + i % 10).unwrap().len(), 1 + i % 10);
+        }
+    };
+    assert_eq!(ALLOCATOR.measure(search_all).0.allocations, 0);
+}
+
+/// Rows of a mapped file and their codes are the caller's; what a build in shards holds of its own stays within the budget, but for
+/// what does not grow with the rows.
+#[cfg(feature = "persist")]
+#[test]
+fn a_build_within_a_budget_takes_no_more() {
+    use ann_graph::{DiskBuilder, HnswParams};
+    // Memory from 2 MiB on does not come from the allocator that counts.
+    let set = portable::mix128(3_600, 1);
+    let store = FlatStore::<f32>::from_rows(set.base.view(), set.metric).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let peak = |budget: u64| {
+        let params = HnswParams { ef_construction: 40, ..HnswParams::vamana(16) };
+        let build = DiskBuilder::new(params).budget(budget).par(Par::Serial);
+        ALLOCATOR.measure(|| build.build(&path, &store, &store).unwrap()).0.peak
+    };
+    let (most, fixed) = (800_000, 800_000);
+    let (whole, shards) = (peak(u64::MAX), peak(most));
+    assert!(shards as u64 <= most + fixed, "{shards} bytes");
+    assert!(whole as u64 > most + fixed, "{whole} bytes: the budget has to matter");
+}

@@ -15,6 +15,8 @@
 //! The checksum is CRC-32 (IEEE 802.3): every change confined to 32 consecutive bits of a section is found, any other
 //! with probability 1 - 2⁻³². It tells accidents, not forgers: a loader must still check what the numbers mean.
 //!
+//! What is too large for memory is kept in sections of [`Pages`], which [`OpenMode::OnDemand`] leaves on disk.
+//!
 //! Cost: saving reads everything twice (checksum, write) and copies nothing; opening reads the file once, or only the
 //! header and manifest of a mapped file when verification is switched off. Loading takes the length of the file in
 //! memory, and for the manifest a few hundred bytes per section.
@@ -59,6 +61,7 @@ mod error;
 mod header;
 mod layout;
 mod manifest;
+mod pages;
 mod persist;
 mod writer;
 
@@ -67,6 +70,7 @@ pub use check::{FileReport, check, info};
 pub use element::{ElementType, Stored};
 pub use error::{LoadError, SaveError};
 pub use layout::{FileInfo, PartInfo, SectionInfo};
+pub use pages::{FillPage, PAGE_BYTES, PAGE_SEAL_BYTES, Pages};
 pub use persist::{Persist, load, save};
 pub use writer::Writer;
 

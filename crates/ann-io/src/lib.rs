@@ -10,6 +10,7 @@ mod dataset;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 mod npy;
+mod read_at;
 mod replace;
 mod rows;
 mod sink;
@@ -19,6 +20,7 @@ mod vecs;
 mod vectors;
 
 pub use dataset::{BitRows, Dataset, IdSets, Points};
+pub use read_at::ReadAt;
 pub use sink::WriteError;
 pub use source::{ReadError, ReadOptions};
 pub use truth::{read_truth, read_truth_ids, write_truth};

@@ -3,12 +3,20 @@
 use super::{
     FileInfo, LoadError, PartInfo, Persist, SectionInfo, Stored, check,
     header::{HEADER_BYTES, Header},
-    layout::{RegionCheck, join},
+    layout::{Region, RegionCheck, join},
     manifest,
+    pages::{Pages, is_page_size, section_bytes},
 };
+use crate::read_at::{ReadAt, Sequential};
 use ann_simd::{Buffer, Mapping};
 use serde::de::DeserializeOwned;
-use std::{fmt, ops::Range, path::Path, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// How the bytes of a file come into memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +28,14 @@ pub enum OpenMode {
     /// Map: sections come from disk as they are used, and processes share them. The file must not change meanwhile, see
     /// [`Mapping`]; [`Writer::write`](super::Writer::write) replaces files without changing them.
     Map,
+    /// Leave on disk: a section is read into memory of its own when an index asks for it, and checked then; what an index
+    /// reads page by page ([`Archive::pages`]) stays on disk. For indexes that are larger than memory. As with a map, the
+    /// file must not be changed, but be replaced; what goes wrong with it is an error.
+    OnDemand,
 }
 
-/// How to open a file. An [`OpenMode`] converts into options that verify.
+/// How to open a file. An [`OpenMode`] converts into options that verify; [`OpenMode::OnDemand`], which checks what it
+/// reads, into options that do not read everything first.
 ///
 /// ```
 /// use ann_io::container::{OpenMode, OpenOptions};
@@ -46,7 +59,7 @@ impl Default for OpenOptions {
 
 impl From<OpenMode> for OpenOptions {
     fn from(mode: OpenMode) -> OpenOptions {
-        OpenOptions { mode, verify: true }
+        OpenOptions { mode, verify: mode != OpenMode::OnDemand }
     }
 }
 
@@ -75,8 +88,15 @@ pub struct Archive {
 }
 
 struct Opened {
-    mapping: Mapping,
+    bytes: Bytes,
     info: FileInfo,
+}
+
+/// Where the bytes of a file are.
+enum Bytes {
+    Memory(Mapping),
+    /// On disk, and what the disk is called in errors.
+    Disk(Arc<dyn ReadAt>, PathBuf),
 }
 
 impl Archive {
@@ -89,10 +109,14 @@ impl Archive {
     /// [`LoadError::NotAnIndex`], [`LoadError::Newer`], [`LoadError::Corrupt`], [`LoadError::Io`].
     pub fn open(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Result<Archive, LoadError> {
         let (path, OpenOptions { mode, verify }) = (path.as_ref(), options.into());
+        if mode == OpenMode::OnDemand {
+            let file = File::open(path).map_err(check::io_error(path))?;
+            return Archive::from_source(Arc::new(file), path, verify);
+        }
         let mapping = match mode {
             // Header and manifest first, so that a large foreign file is not read to its end before it is refused.
             OpenMode::Read => check::info(path).and_then(|_| Mapping::read(path).map_err(check::io_error(path)))?,
-            OpenMode::Map => Mapping::open(path).map_err(check::io_error(path))?,
+            OpenMode::Map | OpenMode::OnDemand => Mapping::open(path).map_err(check::io_error(path))?,
         };
         Archive::from_mapping(mapping, verify)
     }
@@ -108,6 +132,21 @@ impl Archive {
         Archive::from_mapping(Mapping::from_bytes(bytes), true)
     }
 
+    /// The file whose contents `source` gives, as [`OpenMode::OnDemand`] opens one.
+    ///
+    /// # Errors
+    /// Those of [`Archive::open`]; errors of the source name the path `source`.
+    pub fn on_demand(source: Arc<dyn ReadAt>) -> Result<Archive, LoadError> {
+        Archive::from_source(source, Path::new("source"), false)
+    }
+
+    fn from_source(source: Arc<dyn ReadAt>, path: &Path, verify: bool) -> Result<Archive, LoadError> {
+        let mut file = Sequential::new(&*source).map_err(check::io_error(path))?;
+        let length = source.size().map_err(check::io_error(path))?;
+        let info = check::read_info(&mut file, length, path)?;
+        Archive::from_parts(Bytes::Disk(source, path.to_owned()), info, verify)
+    }
+
     fn from_mapping(mapping: Mapping, verify: bool) -> Result<Archive, LoadError> {
         let bytes = mapping.bytes();
         let header = Header::decode(bytes)?;
@@ -116,8 +155,12 @@ impl Archive {
         let manifest = bytes.get(HEADER_BYTES..HEADER_BYTES + header.manifest_bytes as usize).unwrap_or_default();
         header.check_manifest(manifest)?;
         let info = manifest::decode(manifest, &header)?;
+        Archive::from_parts(Bytes::Memory(mapping), info, verify)
+    }
+
+    fn from_parts(bytes: Bytes, info: FileInfo, verify: bool) -> Result<Archive, LoadError> {
         let part = info.part("").cloned().ok_or_else(|| LoadError::Missing { section: String::new() })?;
-        let archive = Archive { file: Arc::new(Opened { mapping, info }), part };
+        let archive = Archive { file: Arc::new(Opened { bytes, info }), part };
         if verify {
             archive.verify()?;
         }
@@ -129,10 +172,18 @@ impl Archive {
     /// # Errors
     /// [`LoadError::Corrupt`] naming the first section that differs.
     pub fn verify(&self) -> Result<(), LoadError> {
+        let mapping = match &self.file.bytes {
+            Bytes::Memory(mapping) => mapping,
+            Bytes::Disk(source, path) => {
+                let mut file = Sequential::new(&**source).map_err(check::io_error(path))?;
+                let length = source.size().map_err(check::io_error(path))?;
+                let info = check::read_info(&mut file, length, path)?;
+                return check::read_regions(&mut file, &info, path);
+            }
+        };
         for (range, region) in self.file.info.regions() {
             let mut check = RegionCheck::new(region);
-            check
-                .update(memory_range(range).and_then(|range| self.file.mapping.bytes().get(range)).unwrap_or_default());
+            check.update(memory_range(range).and_then(|range| mapping.bytes().get(range)).unwrap_or_default());
             check.finish()?;
         }
         Ok(())
@@ -173,21 +224,60 @@ impl Archive {
         manifest::decode_meta(&self.part)
     }
 
-    /// The numbers of the section `name`, without copying.
+    /// The numbers of the section `name`, without copying what is in memory.
     ///
     /// # Errors
-    /// [`LoadError::Missing`], and [`LoadError::Element`] when it holds numbers of another type.
+    /// [`LoadError::Missing`], and [`LoadError::Element`] when it holds numbers of another type. Of a file that was left on
+    /// disk, also [`LoadError::Io`], and [`LoadError::Corrupt`] when the checksum is another.
     pub fn section<T: Stored>(&self, name: &str) -> Result<Buffer<T>, LoadError> {
-        let name = join(self.path(), name);
-        let Some(section) = self.file.info.section(&name) else {
-            return Err(LoadError::Missing { section: name });
-        };
-        if section.element != T::ELEMENT {
-            return Err(LoadError::Element { section: name, found: section.element, expected: T::ELEMENT });
+        let section = self.section_info::<T>(name)?;
+        match &self.file.bytes {
+            Bytes::Memory(mapping) => memory_range(section.offset..section.offset + section.bytes)
+                .and_then(|range| mapping.buffer(range))
+                .ok_or_else(|| LoadError::corrupt(&section.name, "does not lie in memory as it does in the file")),
+            Bytes::Disk(source, path) => {
+                // Within the length that the file really has: that is all the memory it can make us take.
+                let length = usize::try_from(section.bytes).ok().filter(|&length| isize::try_from(length).is_ok());
+                let length = length.ok_or_else(|| LoadError::corrupt(&section.name, "more bytes than memory has"))?;
+                let mut bytes = Buffer::zeroed(length);
+                source.read_at(section.offset, bytes.as_mut_slice()).map_err(check::io_error(path))?;
+                let mut check = RegionCheck::new(Region::Section(section));
+                check.update(&bytes);
+                check.finish()?;
+                Mapping::from_bytes(bytes)
+                    .buffer(0..length)
+                    .ok_or_else(|| LoadError::corrupt(&section.name, "not a whole number of elements"))
+            }
         }
-        memory_range(section.offset..section.offset + section.bytes)
-            .and_then(|range| self.file.mapping.buffer(range))
-            .ok_or_else(|| LoadError::corrupt(name, "does not lie in memory as it does in the file"))
+    }
+
+    /// The pages of the section `name` that [`Writer::pages`](super::Writer::pages) wrote, `count` of `size` bytes, to be read
+    /// one by one from wherever the file is. Each is checked when it is read.
+    ///
+    /// # Errors
+    /// [`LoadError::Missing`] and [`LoadError::Element`]; [`LoadError::Corrupt`] when the section is longer or shorter, or
+    /// pages cannot have that size.
+    pub fn pages(&self, name: &str, size: usize, count: u64) -> Result<Pages, LoadError> {
+        let section = self.section_info::<u8>(name)?;
+        if !is_page_size(size) || section_bytes(size, count) != Some(section.bytes) {
+            return Err(self.corrupt(name, format!("{} bytes, expected {count} pages of {size}", section.bytes)));
+        }
+        let source: Arc<dyn ReadAt> = match &self.file.bytes {
+            Bytes::Memory(mapping) => Arc::new(mapping.clone()),
+            Bytes::Disk(source, _) => source.clone(),
+        };
+        Ok(Pages::new(source, section.offset, size, count))
+    }
+
+    fn section_info<T: Stored>(&self, name: &str) -> Result<&SectionInfo, LoadError> {
+        let name = join(self.path(), name);
+        match self.file.info.section(&name) {
+            None => Err(LoadError::Missing { section: name }),
+            Some(section) if section.element != T::ELEMENT => {
+                Err(LoadError::Element { section: name, found: section.element, expected: T::ELEMENT })
+            }
+            Some(section) => Ok(section),
+        }
     }
 
     /// Like [`Archive::section`], for a length that is known from elsewhere: `len` numbers.

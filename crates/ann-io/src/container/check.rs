@@ -48,7 +48,8 @@ pub struct FileReport {
 pub fn info(path: impl AsRef<Path>) -> Result<FileInfo, LoadError> {
     let path = path.as_ref();
     let mut file = File::open(path).map_err(io_error(path))?;
-    read_info(&mut file, path)
+    let length = file.metadata().map_err(io_error(path))?.len();
+    read_info(&mut file, length, path)
 }
 
 /// Reads the whole file at `path` and compares everything in it that can be compared: lengths, checksums, padding. Any
@@ -76,7 +77,17 @@ pub fn info(path: impl AsRef<Path>) -> Result<FileInfo, LoadError> {
 pub fn check(path: impl AsRef<Path>) -> Result<FileReport, LoadError> {
     let path = path.as_ref();
     let mut file = File::open(path).map_err(io_error(path))?;
-    let info = read_info(&mut file, path)?;
+    let length = file.metadata().map_err(io_error(path))?.len();
+    let info = read_info(&mut file, length, path)?;
+    read_regions(&mut file, &info, path)?;
+    let (header_bytes, manifest_bytes) = (HEADER_BYTES as u64, info.manifest_bytes);
+    let payload_bytes = info.payload_bytes();
+    let padding_bytes = info.file_bytes - header_bytes - manifest_bytes - payload_bytes;
+    Ok(FileReport { info, header_bytes, manifest_bytes, payload_bytes, padding_bytes })
+}
+
+/// Reads and checks what is behind the manifest.
+pub(super) fn read_regions(file: &mut impl Read, info: &FileInfo, path: &Path) -> Result<(), LoadError> {
     let mut chunk = vec![0; CHUNK.min(info.file_bytes) as usize];
     for (range, region) in info.regions() {
         let mut check = RegionCheck::new(region);
@@ -90,15 +101,11 @@ pub fn check(path: impl AsRef<Path>) -> Result<FileReport, LoadError> {
         }
         check.finish()?;
     }
-    let (header_bytes, manifest_bytes) = (HEADER_BYTES as u64, info.manifest_bytes);
-    let payload_bytes = info.payload_bytes();
-    let padding_bytes = info.file_bytes - header_bytes - manifest_bytes - payload_bytes;
-    Ok(FileReport { info, header_bytes, manifest_bytes, payload_bytes, padding_bytes })
+    Ok(())
 }
 
-/// Reads and checks header and manifest, and leaves `file` at the byte behind them.
-fn read_info(file: &mut File, path: &Path) -> Result<FileInfo, LoadError> {
-    let found = file.metadata().map_err(io_error(path))?.len();
+/// Reads and checks header and manifest of `file`, `found` bytes long, and leaves it at the byte behind them.
+pub(super) fn read_info(file: &mut impl Read, found: u64, path: &Path) -> Result<FileInfo, LoadError> {
     let mut start = Vec::with_capacity(HEADER_BYTES);
     file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut start).map_err(io_error(path))?;
     let header = Header::decode(&start)?;

@@ -103,6 +103,14 @@ pub enum SaveError {
         /// How many there may be.
         limit: u64,
     },
+    /// What makes the numbers of a section failed.
+    #[error("cannot make section `{name}`: {source}")]
+    Section {
+        /// Its full name.
+        name: String,
+        /// What it says.
+        source: io::Error,
+    },
     /// The description of a part could not be serialised.
     #[error("cannot serialise the meta of part `{part}`: {reason}")]
     Meta {

@@ -5,6 +5,7 @@ use super::{
     header::{HEADER_BYTES, Header},
     layout::{self, join, name_fault},
     manifest,
+    pages::{FillPage, HashWriter, PagePlan, is_page_size},
 };
 use crate::replace::replace;
 use serde::Serialize;
@@ -35,12 +36,12 @@ pub struct Writer<'a> {
 struct Section<'a> {
     element: ElementType,
     payload: Payload<'a>,
-    crc: u32,
 }
 
 enum Payload<'a> {
     Borrowed(&'a [u8]),
     Owned(Box<dyn Bytes>),
+    Pages(PagePlan<'a>),
 }
 
 impl<'a> Writer<'a> {
@@ -94,6 +95,22 @@ impl<'a> Writer<'a> {
         self.add_section(name, T::ELEMENT, Payload::Owned(Box::new(elements)))
     }
 
+    /// Adds `count` pages of `size` bytes, a multiple of [`PAGE_BYTES`](super::PAGE_BYTES), that are made while the file is
+    /// written and never in memory together: read them back by [`Archive::pages`](super::Archive::pages). `fill`
+    /// gets `size` bytes less [`PAGE_SEAL_BYTES`](super::PAGE_SEAL_BYTES), and is called for every page in order, twice: for the
+    /// checksum of the section, and to write it.
+    ///
+    /// # Errors
+    /// [`SaveError::Name`] and [`SaveError::Duplicate`]; [`SaveError::Section`] for a size that pages cannot have.
+    pub fn pages(&mut self, name: &str, size: usize, count: u64, fill: &'a dyn FillPage) -> Result<(), SaveError> {
+        if !is_page_size(size) {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, format!("pages of {size} bytes"));
+            return Err(SaveError::Section { name: name.to_owned(), source });
+        }
+        let pages = PagePlan { size, count, fill };
+        self.add_section(name, ElementType::U8, Payload::Pages(pages))
+    }
+
     /// Saves `part` as the part `name` of the current part; its sections get `name` and a dot in front.
     ///
     /// # Errors
@@ -143,8 +160,7 @@ impl<'a> Writer<'a> {
         if self.sections.contains_key(&name) {
             return Err(SaveError::Duplicate { name });
         }
-        let crc = crc32fast::hash(payload.bytes());
-        self.sections.insert(name, Section { element, payload, crc });
+        self.sections.insert(name, Section { element, payload });
         Ok(())
     }
 
@@ -166,14 +182,23 @@ impl<'a> Writer<'a> {
                 name: name.clone(),
                 element: section.element,
                 offset: 0,
-                bytes: section.payload.bytes().len() as u64,
-                crc: section.crc,
+                // A length beyond 64 bits fits no file, whatever is in front.
+                bytes: section.payload.len().unwrap_or(u64::MAX),
+                crc: 0,
             })
             .collect();
-        // Integers have a fixed width, so this length is that of the manifest with the offsets in place.
+        // Integers have a fixed width, so this length is that of the manifest with offsets and checksums in place.
         let manifest_bytes = manifest::encode(&parts, &sections)?.len() as u64;
         let file_bytes = layout::place(&mut sections, HEADER_BYTES as u64 + manifest_bytes)
             .ok_or(SaveError::TooMany { what: "bytes of file", found: u64::MAX, limit: u64::MAX - 1 })?;
+        for (info, section) in sections.iter_mut().zip(self.sections.values()) {
+            let mut hash = HashWriter(crc32fast::Hasher::new());
+            section
+                .payload
+                .write(info.offset, &mut hash)
+                .map_err(|source| SaveError::Section { name: info.name.clone(), source })?;
+            info.crc = hash.0.finalize();
+        }
         let manifest = manifest::encode(&parts, &sections)?;
         let header = Header { manifest_crc: crc32fast::hash(&manifest), manifest_bytes, file_bytes };
         Ok(Plan { header, manifest, offsets: sections.iter().map(|section| section.offset).collect() })
@@ -184,12 +209,11 @@ impl<'a> Writer<'a> {
         out.write_all(&plan.manifest)?;
         let mut end = plan.header.front();
         for (section, &offset) in self.sections.values().zip(&plan.offsets) {
-            let bytes = section.payload.bytes();
             let padding = [0; super::ALIGNMENT as usize];
             // The next multiple of the alignment is less than one alignment away.
             out.write_all(&padding[..(offset - end) as usize])?;
-            out.write_all(bytes)?;
-            end = offset + bytes.len() as u64;
+            section.payload.write(offset, out)?;
+            end = offset + section.payload.len().unwrap_or_default();
         }
         Ok(())
     }
@@ -215,10 +239,21 @@ impl<T: Stored> Bytes for Vec<T> {
 }
 
 impl Payload<'_> {
-    fn bytes(&self) -> &[u8] {
+    /// Bytes of the section, `None` beyond 64 bits.
+    fn len(&self) -> Option<u64> {
         match self {
-            Payload::Borrowed(bytes) => bytes,
-            Payload::Owned(numbers) => numbers.bytes(),
+            Payload::Borrowed(bytes) => Some(bytes.len() as u64),
+            Payload::Owned(numbers) => Some(numbers.bytes().len() as u64),
+            Payload::Pages(pages) => pages.bytes(),
+        }
+    }
+
+    /// Writes the section that starts at byte `offset` of the file.
+    fn write(&self, offset: u64, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Payload::Borrowed(bytes) => out.write_all(bytes),
+            Payload::Owned(numbers) => out.write_all(numbers.bytes()),
+            Payload::Pages(pages) => pages.write(offset, out),
         }
     }
 }
