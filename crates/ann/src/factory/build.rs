@@ -29,6 +29,10 @@ pub struct BuildOptions<'a> {
     pub element: Option<ElementKind>,
     /// Graphs: candidates considered per inserted row.
     pub ef_construction: usize,
+    /// NSW and Vamana: links all rows at once, by partitions (PiPNN), several times faster than row by row, and how much to do for good links.
+    /// `None` inserts row by row, as HNSW always does.
+    #[cfg(feature = "graph")]
+    pub quality: Option<ann_graph::Quality>,
     /// Everything drawn at random depends on it and the rows alone.
     pub seed: u64,
     /// On which threads; the index is the same on any.
@@ -44,6 +48,8 @@ impl Default for BuildOptions<'_> {
             labels: None,
             element: None,
             ef_construction: 200,
+            #[cfg(feature = "graph")]
+            quality: Some(ann_graph::Quality::default()),
             seed: 0,
             par: Par::default(),
             monitor: Monitor::new(),

@@ -7,7 +7,10 @@ use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{
     ElementKind, Filter, FlatError, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats, VectorStore,
 };
-use ann_graph::{Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswSearch, OcclusionRule};
+use ann_graph::{Hierarchy, Hnsw, HnswParams, HnswSearch, OcclusionRule, Pipnn};
+
+/// Fewer links than this per row are chosen row by row.
+const FEWEST_AT_ONCE: usize = 4;
 
 /// What is linked, and how.
 pub(super) struct Linking<'a> {
@@ -23,11 +26,10 @@ pub(super) struct Linking<'a> {
 impl Linking<'_> {
     /// A graph over `store`, which holds the vectors.
     pub(super) fn over<S: VectorStore<Vector = [f32]>>(&self, store: S, keep_pruned: bool) -> Result<Hnsw<S>, Error> {
-        let builder = self.builder().keep_pruned(keep_pruned);
         match (self.ready, self.bytes()) {
             (Some(links), _) => married(links.clone(), store),
-            (None, Some(bytes)) => married(builder.build(bytes)?.into_parts().0, store),
-            (None, None) => Ok(builder.build(store)?),
+            (None, Some(bytes)) => married(self.link(bytes, keep_pruned)?.into_parts().0, store),
+            (None, None) => self.link(store, keep_pruned),
         }
     }
 
@@ -37,20 +39,28 @@ impl Linking<'_> {
         let rows = || FlatStore::<T>::from_rows(self.vectors, self.options.metric);
         let links = match (self.ready, self.bytes()) {
             (Some(links), _) => links.clone(),
-            (None, Some(bytes)) => self.builder().build(bytes)?.into_parts().0,
-            (None, None) => self.builder().build(rows()?)?.into_parts().0,
+            (None, Some(bytes)) => self.link(bytes, false)?.into_parts().0,
+            (None, None) => self.link(rows()?, false)?.into_parts().0,
         };
         married(links, store)
     }
 
-    fn builder(&self) -> HnswBuilder<'_> {
-        let BuildOptions { ef_construction, seed, par, monitor, .. } = *self.options;
+    /// Chooses links for the rows of `store`: all at once for a graph of one layer if so told, else row by row.
+    fn link<S: VectorStore>(&self, store: S, keep_pruned: bool) -> Result<Hnsw<S>, Error> {
+        let BuildOptions { ef_construction, seed, par, monitor, quality, .. } = *self.options;
         let params = match self.links {
             Links::Hnsw { m, m0 } => HnswParams { m, m0, ..HnswParams::default() },
             Links::Nsw { m } => HnswParams::nsw(m),
             Links::Vamana { max_degree } => HnswParams::vamana(max_degree),
         };
-        Hnsw::builder().params(HnswParams { ef_construction, seed, ..params }).par(par).monitor(monitor)
+        if let (1, Some(quality), false) = (params.max_layers, quality, keep_pruned)
+            && params.m0() >= FEWEST_AT_ONCE
+        {
+            let batch = Pipnn { max_degree: params.m0(), quality, rule: params.rule, seed };
+            return Ok(batch.build(store, par, monitor)?);
+        }
+        let params = HnswParams { ef_construction, seed, keep_pruned, ..params };
+        Ok(Hnsw::builder().params(params).par(par).monitor(monitor).build(store)?)
     }
 
     /// Bytes to choose links by, where rows are longer and bytes tell them apart.
@@ -67,7 +77,7 @@ impl Links {
     /// What such parameters stand for.
     pub(super) fn of(params: &HnswParams) -> Self {
         match (params.max_layers, params.rule) {
-            (1, OcclusionRule::Staged { .. }) => Self::Vamana { max_degree: params.m },
+            (1, OcclusionRule::Staged { .. }) => Self::Vamana { max_degree: params.m0() },
             (1, _) => Self::Nsw { m: params.m },
             _ => Self::Hnsw { m: params.m, m0: params.m0 },
         }
