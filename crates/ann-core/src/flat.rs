@@ -456,6 +456,17 @@ impl<T: Scalar> PushVector for FlatStore<T> {
             }
         }
     }
+
+    fn swap_remove(&mut self, id: u32) {
+        let row = id as usize;
+        assert!(row < self.len, "row {row} of {}", self.len);
+        let last = self.len - 1;
+        self.rows.as_mut_slice().copy_within(last * self.stride.., row * self.stride);
+        if self.keeps_norms() {
+            self.inverse_norms.as_mut_slice().copy_within(last.., row);
+        }
+        self.truncate(last);
+    }
 }
 
 impl<T: Scalar> ReadRow for FlatStore<T> {

@@ -252,6 +252,11 @@ where
         self.coarse.truncate(len);
         self.fine.truncate(len);
     }
+
+    fn swap_remove(&mut self, id: u32) {
+        self.coarse.swap_remove(id);
+        self.fine.swap_remove(id);
+    }
 }
 
 #[cfg(test)]

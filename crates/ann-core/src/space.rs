@@ -160,6 +160,10 @@ where
     fn truncate(&mut self, len: usize) {
         self.rows.truncate(len);
     }
+
+    fn swap_remove(&mut self, id: u32) {
+        self.rows.swap_remove(id as usize);
+    }
 }
 
 impl<V: ?Sized + ToOwned<Owned: Clone>, D: Clone> Clone for SpaceStore<V, D> {

@@ -294,6 +294,14 @@ impl PushVector for SplitStore {
         self.high.truncate(len);
         self.low.truncate(self.high.padded_rows().len());
     }
+
+    fn swap_remove(&mut self, id: u32) {
+        let (row, stride) = (id as usize, self.stride());
+        self.high.swap_remove(id);
+        let last = self.high.len() * stride;
+        self.low.as_mut_slice().copy_within(last.., row * stride);
+        self.low.truncate(last);
+    }
 }
 
 impl ReadRow for SplitStore {

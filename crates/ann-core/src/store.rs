@@ -91,6 +91,12 @@ pub trait PushVector: VectorStore {
 
     /// Removes the rows from `len` on: how a failed or cancelled insertion is taken back.
     fn truncate(&mut self, len: usize);
+
+    /// Removes row `id`; the last row takes its place and its number.
+    ///
+    /// # Panics
+    /// If `id` is no row.
+    fn swap_remove(&mut self, id: u32);
 }
 
 /// A store whose rows can be read back as `f32`.

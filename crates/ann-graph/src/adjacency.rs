@@ -95,6 +95,16 @@ impl FlatGraph {
         unused.fill(NONE);
     }
 
+    /// Removes the nodes from `len` on, to which no list may lead.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.links.truncate(len * self.max_degree);
+    }
+
+    /// The slots of `node`, for writing.
+    pub(crate) fn slots_mut(&mut self, node: u32) -> &mut [u32] {
+        &mut self.links.as_mut_slice()[node as usize * self.max_degree..][..self.max_degree]
+    }
+
     /// The slots of `node`.
     pub(crate) fn slots(&self, node: u32) -> &[u32] {
         &self.links[node as usize * self.max_degree..][..self.max_degree]

@@ -33,6 +33,30 @@ pub(crate) struct GraphView<'a> {
     pub(crate) rows: Option<&'a [u32]>,
 }
 
+/// How far a walk goes. Only walks with a filter look: [`Anything`] makes one of any other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Nodes that are farther than the frontier reaches by this share are expanded too: the ε of DEG and NGT.
+    pub(crate) eps: f32,
+    /// Most distances that a walk computes.
+    pub(crate) evaluations: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { eps: 0.0, evaluations: u64::MAX }
+    }
+}
+
+/// Accepts every row, as [`All`](ann_core::All) does, in a walk that keeps to its [`Limits`].
+pub(crate) struct Anything;
+
+impl Filter for Anything {
+    fn accepts(&self, _: u32) -> bool {
+        true
+    }
+}
+
 /// Memory of a walk, reused from search to search.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
@@ -46,6 +70,8 @@ pub(crate) struct Walk {
     pub(crate) estimated: Vec<Neighbor>,
     /// Nodes to expand in a filtered walk, where the frontier holds accepted nodes only.
     open: BinaryHeap<Reverse<Key>>,
+    /// How far filtered walks go.
+    pub(crate) limits: Limits,
     /// The nodes expanded, in that order, of walks without a filter that are asked to keep them.
     pub(crate) expanded: Vec<Neighbor>,
     pub(crate) keeps_expanded: bool,
@@ -132,7 +158,16 @@ impl Walk {
             return Some(key.node());
         }
         let Reverse(key) = self.open.pop()?;
-        (key.distance() <= self.frontier.bound() || !self.frontier.is_full()).then(|| key.node())
+        let near = key.distance() <= self.reach::<F>() || !self.frontier.is_full();
+        (near && self.stats.evaluations < self.limits.evaluations).then(|| key.node())
+    }
+
+    /// A distance above this does not matter.
+    #[inline(always)]
+    fn reach<F: Filter>(&self) -> f32 {
+        let bound = self.frontier.bound();
+        // Of distances below zero, too, those that are a little farther.
+        if F::PASS_ALL || self.limits.eps == 0.0 { bound } else { bound + self.limits.eps * bound.abs() }
     }
 
     /// Pass one: puts the nodes of a list that are new on the block, then asks memory for their rows.
@@ -160,11 +195,17 @@ impl Walk {
     /// Pass two: scores the block and keeps what is near enough.
     #[inline(always)]
     fn score<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
+        if !F::PASS_ALL {
+            let left = self.limits.evaluations.saturating_sub(self.stats.evaluations);
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            self.nodes.truncate(left);
+            self.rows.truncate(left);
+        }
         let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
         self.stats.evaluations += rows.len() as u64;
         self.distances.resize(rows.len(), 0.0);
         oracle.distances(rows, &mut self.distances);
-        let mut bound = self.frontier.bound();
+        let mut bound = self.reach::<F>();
         for (&node, &distance) in self.nodes.iter().zip(&self.distances) {
             // A tie may still enter by its number; a NaN enters while there is room.
             if distance > bound {
@@ -181,7 +222,7 @@ impl Walk {
                     self.frontier.insert(key);
                 }
             }
-            bound = self.frontier.bound();
+            bound = self.reach::<F>();
         }
     }
 }

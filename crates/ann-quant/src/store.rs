@@ -198,4 +198,12 @@ impl<Q: Quantizer> PushVector for CodeStore<Q> {
             self.codes.truncate(len * self.stride);
         }
     }
+
+    fn swap_remove(&mut self, id: u32) {
+        let row = id as usize;
+        assert!(row < self.len, "row {row} of {}", self.len);
+        let last = self.len - 1;
+        self.codes.as_mut_slice().copy_within(last * self.stride.., row * self.stride);
+        self.truncate(last);
+    }
 }

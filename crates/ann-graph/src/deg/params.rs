@@ -1,0 +1,162 @@
+//! The parameters of DEG.
+
+use crate::hnsw::ParamError;
+use crate::{global_dimension, local_dimension};
+use ann_core::{DistanceOracle, Metric, Neighbor, Par, ReadRow, ScratchPool};
+
+/// How a [`Deg`](super::Deg) graph is built.
+///
+/// ```
+/// use ann_graph::DegParams;
+/// let params = DegParams { degree: 20, ..DegParams::default() };
+/// assert!(params.check().is_ok());
+/// assert!(DegParams { degree: 21, ..params }.check().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "persist", derive(serde::Serialize, serde::Deserialize))]
+pub struct DegParams {
+    /// `d`: edges of every row, even, 4 to 512. 20 to 32 suit most data.
+    pub degree: usize,
+    /// `k_ext`: candidates considered per inserted row, at least 1; raised to `degree` (twice that for
+    /// [`DegTarget::Streaming`]) where it is less.
+    pub k_ext: usize,
+    /// `ε_ext`: how far beyond these the search for them goes, on the stored distance (squared for L2). 0 to 10.
+    pub eps_ext: f32,
+    /// Which edges a new row takes over.
+    pub target: DegTarget,
+    /// Decides the order of insertion and the rows that are improved.
+    pub seed: u64,
+}
+
+/// Which edge of a candidate gives way to an inserted row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "persist", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum DegTarget {
+    /// The one whose detour over the new row adds the least length. For a local intrinsic dimension up to about 15.
+    LowLid,
+    /// The longest; the new row takes both its ends. For higher dimensions.
+    HighLid,
+    /// The longest; the new row takes one end, and the other ends are joined among themselves. For any dimension, known or not:
+    /// better than the others on all data here, for somewhat more time of build.
+    #[default]
+    Streaming,
+}
+
+/// Rows whose dimension is measured, and the nearest others of each that are looked at.
+const SAMPLE: usize = 64;
+const NEAREST: usize = 100;
+
+/// The dimension between [`DegTarget::LowLid`] and [`DegTarget::HighLid`] in the authors' code.
+const HIGH: f64 = 15.0;
+
+impl DegTarget {
+    /// The target for the local intrinsic dimension of `store`: exact distances from 64 rows to all others are computed.
+    /// [`Self::Streaming`] where it cannot be told: of inner products, and of hardly any rows.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric, Par, split_mix, unit};
+    /// use ann_graph::DegTarget;
+    /// let of = |dim| -> Result<_, Box<dyn std::error::Error>> {
+    ///     let rows = Matrix::new((0..500 * dim as u64).map(|i| unit(split_mix(1, i)) as f32).collect(), dim)?;
+    ///     Ok(DegTarget::of(&FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?, Par::Ambient))
+    /// };
+    /// assert_eq!(of(3)?, DegTarget::LowLid);
+    /// assert_eq!(of(100)?, DegTarget::HighLid);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of<S: ReadRow>(store: &S, par: Par) -> Self {
+        let (len, metric) = (store.len(), store.metric());
+        if metric == Metric::InnerProduct {
+            return Self::Streaming;
+        }
+        let count = SAMPLE.min(len);
+        let all: Vec<u32> = (0..len as u32).collect();
+        let dimension = |(scratch, distances): &mut (S::Scratch, Vec<f32>), i: usize| {
+            let row = (i * len / count) as u32;
+            distances.resize(len, 0.0);
+            store.oracle_at(row, scratch).exact(&all, distances);
+            let others = all.iter().zip(distances.iter()).filter(|&(&id, _)| id != row);
+            let mut others: Vec<Neighbor> = others.map(|(&id, &distance)| Neighbor::new(id, distance)).collect();
+            let nearest = NEAREST.min(others.len());
+            if nearest < others.len() {
+                others.select_nth_unstable(nearest);
+            }
+            others.truncate(nearest);
+            others.sort_unstable();
+            let distances: Vec<f32> = others.iter().map(|n| metric.reported(n.distance)).collect();
+            local_dimension(&distances).map(|dimension| dimension.value)
+        };
+        let pool = ScratchPool::default();
+        let local = par.install(|par| {
+            par.map_chunks(count, 1, &pool, |scratch, range| range.filter_map(|i| dimension(scratch, i)).collect())
+        });
+        match global_dimension(local.into_iter().flat_map(|local: Vec<f64>| local)) {
+            None => Self::Streaming,
+            Some(dimension) if dimension <= HIGH => Self::LowLid,
+            Some(_) => Self::HighLid,
+        }
+    }
+}
+
+impl Default for DegParams {
+    /// `degree` 32, `k_ext` 60, `eps_ext` 0.1, for rows of any dimension.
+    fn default() -> Self {
+        Self { degree: 32, k_ext: 60, eps_ext: 0.1, target: DegTarget::default(), seed: 0 }
+    }
+}
+
+impl DegParams {
+    /// Whether every field is in its range.
+    ///
+    /// # Errors
+    /// [`ParamError`] that names the first that is not.
+    pub fn check(&self) -> Result<(), ParamError> {
+        let even = (4..=512).contains(&self.degree) && self.degree.is_multiple_of(2);
+        ParamError::unless(even, "degree", self.degree, "even and between 4 and 512")?;
+        ParamError::unless(self.k_ext >= 1, "k_ext", self.k_ext, "at least 1")?;
+        ParamError::unless((0.0..=10.0).contains(&self.eps_ext), "eps_ext", self.eps_ext, "between 0 and 10")
+    }
+
+    /// Candidates per inserted row.
+    pub(super) fn candidates(&self) -> usize {
+        let least = if self.target == DegTarget::Streaming { 2 * self.degree } else { self.degree };
+        self.k_ext.max(least)
+    }
+}
+
+/// How hard a search looks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DegSearch {
+    /// Candidates kept during the walk; raised to `k` where it is less. Recall and time grow with it.
+    pub ef: usize,
+    /// `ε`: nodes farther than the last of the candidates by this share are expanded too, on the stored distance (squared
+    /// for L2). The papers search with `ef` equal to `k` and `eps` from 0 to 0.5; a larger `ef` at 0, the default, finds as
+    /// much with less work outside the graph. Negative and NaN count as 0.
+    pub eps: f32,
+}
+
+impl Default for DegSearch {
+    /// `ef` 64, `eps` 0.
+    fn default() -> Self {
+        Self { ef: 64, eps: 0.0 }
+    }
+}
+
+/// How [`Deg::improve`](super::Deg::improve) looks for better edges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DegImprove {
+    /// `k_opt`: candidates for the end of a new edge, at least 1.
+    pub k: usize,
+    /// `ε_opt`: how far beyond these the search for them goes; as [`DegSearch::eps`].
+    pub eps: f32,
+    /// `i_opt`: most edges swapped, beyond the first, before a try is given up.
+    pub swaps: usize,
+}
+
+impl Default for DegImprove {
+    /// As in the papers: 30, 0.001 and 5.
+    fn default() -> Self {
+        Self { k: 30, eps: 0.001, swaps: 5 }
+    }
+}
