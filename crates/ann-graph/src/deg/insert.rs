@@ -249,11 +249,7 @@ impl<S: VectorStore> Deg<S> {
                     continue;
                 }
                 if self.edges.free(near.id) == 0 {
-                    let whole = |&(id, _): &(u32, f32)| self.edges.free(id) == 0 && !self.edges.has(row, id);
-                    let edges = self.edges.edges(near.id).filter(whole);
-                    let Some((other, _)) = edges.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) else {
-                        continue;
-                    };
+                    let Some(other) = self.longest_edge(near.id, row) else { continue };
                     self.edges.disconnect(near.id, other);
                     open.push(other);
                 }
@@ -261,5 +257,18 @@ impl<S: VectorStore> Deg<S> {
             }
         }
         self.restore(open);
+    }
+
+    /// The farthest neighbour of `near` that misses no edge and is not a neighbour of `row`.
+    fn longest_edge(&self, near: u32, row: u32) -> Option<u32> {
+        let mut longest: Option<(u32, f32)> = None;
+        for (id, weight) in self.edges.edges(near) {
+            // Asked last, since it reads another list.
+            let longer = longest.is_none_or(|longest| weight.total_cmp(&longest.1).is_gt());
+            if longer && self.edges.free(id) == 0 && !self.edges.has(row, id) {
+                longest = Some((id, weight));
+            }
+        }
+        longest.map(|(id, _)| id)
     }
 }

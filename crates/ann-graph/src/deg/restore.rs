@@ -95,7 +95,8 @@ impl<S: VectorStore> Deg<S> {
         let parent = (0..rows.len()).collect();
         let mut groups = Groups { distances, missing: free.clone(), free, parent, rows };
         // The group that reached a node first. Searched only, never walked.
-        let mut reached: HashMap<u32, usize> = groups.rows.iter().copied().zip(0..).collect();
+        let mut reached = HashMap::with_capacity(groups.rows.len() * (self.params.degree + 1));
+        reached.extend(groups.rows.iter().copied().zip(0..));
         let mut ring: Vec<(u32, usize)> = groups.rows.iter().copied().zip(0..).collect();
         // The first ring is looked at in any case: rows of different groups must have no edge between them.
         let mut first = true;
