@@ -138,18 +138,20 @@ impl<S: VectorStore> Deg<S> {
         let (mut scratch, mut distances) = (S::Scratch::default(), Vec::new());
         // Where the distance of two rows depends on which of them asks, either will do.
         let mut asymmetric = Vec::new();
+        // Walks know zero of one sign only, and of what is no number a single one.
+        let same = |weight: f32, distance: f32| weight == distance || weight.is_nan() && distance.is_nan();
         for row in 0..self.len() as u32 {
             let ids = self.edges.neighbors(row);
             distances.resize(ids.len(), 0.0);
             self.store.oracle_at(row, &mut scratch).distances(ids, &mut distances);
-            for ((id, weight), distance) in self.edges.edges(row).zip(&distances) {
-                if weight.to_bits() != distance.to_bits() {
+            for ((id, weight), &distance) in self.edges.edges(row).zip(&distances) {
+                if !same(weight, distance) {
                     asymmetric.push((row, id, weight));
                 }
             }
         }
         for (row, id, weight) in asymmetric {
-            if self.store.oracle_at(id, &mut scratch).distance(row).to_bits() != weight.to_bits() {
+            if !same(weight, self.store.oracle_at(id, &mut scratch).distance(row)) {
                 return Err(format!(
                     "the edge of rows {row} and {id} has the length {weight}, which is no distance of theirs"
                 ));

@@ -33,13 +33,15 @@ pub struct DegParams {
 #[cfg_attr(feature = "persist", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DegTarget {
-    /// The one whose detour over the new row adds the least length. For a local intrinsic dimension up to about 15.
+    /// The one whose detour over the new row adds the least length. For a local intrinsic dimension up to about 15, and for data of
+    /// any dimension in tight clusters.
+    #[default]
     LowLid,
     /// The longest; the new row takes both its ends. For higher dimensions.
     HighLid,
-    /// The longest; the new row takes one end, and the other ends are joined among themselves. For any dimension, known or not:
-    /// better than the others on all data here, for somewhat more time of build.
-    #[default]
+    /// The longest; the new row takes one end, and the other ends are joined among themselves. For data of any dimension, known or
+    /// not, whose distribution may change: the best of the three where rows are spread evenly, for twice the time of a build. Not
+    /// for tight clusters far apart, between which it leaves so few edges that a narrow walk ends in the wrong one.
     Streaming,
 }
 
@@ -51,8 +53,8 @@ const NEAREST: usize = 100;
 const HIGH: f64 = 15.0;
 
 impl DegTarget {
-    /// The target for the local intrinsic dimension of `store`: exact distances from 64 rows to all others are computed.
-    /// [`Self::Streaming`] where it cannot be told: of inner products, and of hardly any rows.
+    /// The target for the local intrinsic dimension of `store`: exact distances from 64 rows to all others are computed. The
+    /// default where it cannot be told: of inner products, and of hardly any rows.
     ///
     /// ```
     /// use ann_core::{FlatStore, Matrix, Metric, Par, split_mix, unit};
@@ -68,7 +70,7 @@ impl DegTarget {
     pub fn of<S: ReadRow>(store: &S, par: Par) -> Self {
         let (len, metric) = (store.len(), store.metric());
         if metric == Metric::InnerProduct {
-            return Self::Streaming;
+            return Self::default();
         }
         let count = SAMPLE.min(len);
         let all: Vec<u32> = (0..len as u32).collect();
@@ -92,7 +94,7 @@ impl DegTarget {
             par.map_chunks(count, 1, &pool, |scratch, range| range.filter_map(|i| dimension(scratch, i)).collect())
         });
         match global_dimension(local.into_iter().flat_map(|local: Vec<f64>| local)) {
-            None => Self::Streaming,
+            None => Self::default(),
             Some(dimension) if dimension <= HIGH => Self::LowLid,
             Some(_) => Self::HighLid,
         }
@@ -100,7 +102,7 @@ impl DegTarget {
 }
 
 impl Default for DegParams {
-    /// `degree` 32, `k_ext` 60, `eps_ext` 0.1, for rows of any dimension.
+    /// `degree` 32, `k_ext` 60, `eps_ext` 0.1, for rows of a low dimension.
     fn default() -> Self {
         Self { degree: 32, k_ext: 60, eps_ext: 0.1, target: DegTarget::default(), seed: 0 }
     }

@@ -153,7 +153,8 @@ fn the_sets_at_full_size_meet_the_reference() {
 fn half_of_mix128_is_as_good_as_a_graph_of_that_half() {
     let set = portable::mix128(50_000, 1_000);
     let rest = ann_core::Matrix::new(set.base.as_slice()[25_000 * 128..].to_vec(), 128).unwrap();
-    let mut deg = Deg::builder().degree(30).build(store(set.base.view(), set.metric)).unwrap();
+    let mut deg =
+        Deg::builder().degree(30).target(DegTarget::Streaming).build(store(set.base.view(), set.metric)).unwrap();
     // From the back, so that a row keeps its number until it goes.
     for row in (0..25_000).rev() {
         deg.remove(row).unwrap();
@@ -162,7 +163,7 @@ fn half_of_mix128_is_as_good_as_a_graph_of_that_half() {
     let order: Vec<&[f32]> = (0..25_000u32).map(|row| deg.store().row(row)).map(|row| &row[..128]).collect();
     let half = ann_core::Matrix::from_rows(&order).unwrap();
     let work = workload(portable::Portable { base: half, ..set.clone() });
-    let fresh = Deg::builder().degree(30).build(store(rest.view(), set.metric)).unwrap();
+    let fresh = Deg::builder().degree(30).target(DegTarget::Streaming).build(store(rest.view(), set.metric)).unwrap();
     let fresh_work = workload(portable::Portable { base: rest, ..set });
     for eps in EPS {
         let params = DegSearch { ef: 10, eps };
@@ -192,6 +193,6 @@ fn the_dimension_decides_between_the_targets() {
     assert_eq!(of(portable::mix128(4_000, 1)), DegTarget::LowLid);
     assert_eq!(of(portable::iso64(4_000, 1)), DegTarget::HighLid);
     // Products are no distances of which a dimension could be told.
-    assert_eq!(of(portable::spec256(500, 1)), DegTarget::Streaming);
-    assert_eq!(of(portable::iso64(2, 1)), DegTarget::Streaming);
+    assert_eq!(of(portable::spec256(500, 1)), DegTarget::default());
+    assert_eq!(of(portable::iso64(2, 1)), DegTarget::default());
 }

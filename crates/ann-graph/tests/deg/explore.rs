@@ -5,8 +5,8 @@ use ann_core::{Index, Metric};
 use ann_graph::{Deg, DegScratch, NoSuchRow};
 use ann_testkit::portable;
 
-/// Shares of the true 50 nearest others of 200 rows, found with few distances. deglib 0.2.6 finds as much: `explore(rows, k=50,
-/// max_distance_computation_count=.., include_entry=False)` on its own graph of the same rows gives EXPLORE_REFERENCE.
+/// deglib 0.2.6 (`explore(row, 50, budget, 0.0, False)` on its own graph of these rows, `LowLID`, `extend_k` 60) finds .743, .880,
+/// .962 and .993 of the true 50 nearest others.
 #[test]
 fn a_budget_of_distances_finds_the_rows_around() {
     let set = portable::mix128(8_000, 1);
@@ -14,7 +14,7 @@ fn a_budget_of_distances_finds_the_rows_around() {
     let exact = ann_core::Exact::new(store(set.base.view(), set.metric));
     let mut truth = ann_core::Searcher::new(&exact, ());
     let (mut scratch, mut found) = (DegScratch::default(), Vec::new());
-    for (budget, expected) in [(100, 0.0), (200, 0.0), (400, 0.0), (800, 0.0)] {
+    for (budget, expected) in [(100, 0.743), (200, 0.880), (400, 0.962), (800, 0.993)] {
         let mut hits = 0u32;
         for row in (0..8_000).step_by(40) {
             let mut near = truth.search(set.base.row(row as usize), 51).unwrap().to_vec();
@@ -24,7 +24,7 @@ fn a_budget_of_distances_finds_the_rows_around() {
             hits += found.iter().filter(|n| **n <= near[49]).count() as u32;
         }
         let recall = f64::from(hits) / (200.0 * 50.0);
-        assert!(recall >= expected, "{budget}: {recall}");
+        assert!((recall - expected).abs() < 0.02, "{budget}: {recall}, expected {expected}");
     }
 }
 
