@@ -8,7 +8,7 @@ use crate::search::{Anything, Limits, Walk};
 use ann_core::{DistanceOracle, Neighbor, VectorStore, split_mix};
 
 /// Keeps the rows that are improved apart from the order of insertion, which comes from the same seed.
-const IMPROVE_STREAM: u64 = 0x696D_7072_6F76_65;
+const IMPROVE_STREAM: u64 = 0x0069_6D70_726F_7665;
 
 /// What a try has done to the graph.
 #[derive(Debug, Clone, Copy)]

@@ -133,8 +133,9 @@ pub struct DegSearch {
     /// Candidates kept during the walk; raised to `k` where it is less. Recall and time grow with it.
     pub ef: usize,
     /// `ε`: nodes farther than the last of the candidates by this share are expanded too, on the stored distance (squared
-    /// for L2). The papers search with `ef` equal to `k` and `eps` from 0 to 0.5; a larger `ef` at 0, the default, finds as
-    /// much with less work outside the graph. Negative and NaN count as 0.
+    /// for L2). The papers search with `ef` equal to `k` and `eps` from 0 to 0.5. For as many distances that finds a little more
+    /// than a larger `ef` (on 300,000 SIFT rows, recall .987 with 1,679 against .974 with 1,621), with more work beside
+    /// the distances. Negative and NaN count as 0.
     pub eps: f32,
 }
 

