@@ -33,7 +33,7 @@ pub struct DegParams {
 #[cfg_attr(feature = "persist", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum DegTarget {
-    /// The one whose detour over the new row adds the least length. For a local intrinsic dimension up to about 15, and for data of
+    /// The one whose detour over the new row adds the least length. For a local intrinsic dimension up to about 25, and for data of
     /// any dimension in tight clusters.
     #[default]
     LowLid,
@@ -47,10 +47,12 @@ pub enum DegTarget {
 
 /// Rows whose dimension is measured, and the nearest others of each that are looked at.
 const SAMPLE: usize = 64;
-const NEAREST: usize = 100;
+const NEAREST: usize = 20;
 
-/// The dimension between [`DegTarget::LowLid`] and [`DegTarget::HighLid`] in the authors' code.
-const HIGH: f64 = 15.0;
+/// The dimension between [`DegTarget::LowLid`] and [`DegTarget::HighLid`]. In this measure 300,000 SIFT rows have 20 (1,168 distances
+/// give recall .950 with the former, 1,221 .936 with the latter), 20,000 Gaussian rows of 64 columns 40 (.35 with 800 against .51).
+/// The authors say 15, of estimates that are lower.
+const HIGH: f64 = 25.0;
 
 impl DegTarget {
     /// The target for the local intrinsic dimension of `store`: exact distances from 64 rows to all others are computed. The
