@@ -14,7 +14,7 @@ use std::time::Instant;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// Distances after which a search ends; a hop that is under way is finished.
+    /// Distances after which a search ends; walks over blocks finish a hop that is under way.
     pub evaluations: Option<u64>,
     /// When a search ends; a hop that is under way is finished. The clock makes results depend on the machine.
     pub deadline: Option<Instant>,
@@ -49,6 +49,8 @@ impl Reach {
     /// The largest distance that matters where the `k`-th row found is at `distance`.
     #[inline]
     pub fn beyond(self, distance: f32) -> f32 {
-        (distance + self.offset) * self.factor - self.offset
+        let from_zero = distance + self.offset;
+        // Of distances below zero, too, those that are a little farther.
+        from_zero + (self.factor - 1.0) * from_zero.abs() - self.offset
     }
 }

@@ -96,8 +96,18 @@ impl FlatGraph {
     }
 
     /// All slots, to be filled list by list.
-    pub(crate) fn slots_mut(&mut self) -> &mut [u32] {
+    pub(crate) fn all_slots_mut(&mut self) -> &mut [u32] {
         self.links.as_mut_slice()
+    }
+
+    /// Removes the nodes from `len` on, to which no list may lead.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.links.truncate(len * self.max_degree);
+    }
+
+    /// The slots of `node`, for writing.
+    pub(crate) fn slots_mut(&mut self, node: u32) -> &mut [u32] {
+        &mut self.links.as_mut_slice()[node as usize * self.max_degree..][..self.max_degree]
     }
 
     /// The slots of `node`.

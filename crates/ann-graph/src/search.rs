@@ -45,6 +45,17 @@ pub(crate) struct Effort {
     pub(crate) two_hops: bool,
 }
 
+impl Effort {
+    /// To the `k` nearest of `len` nodes, and through nodes farther than the last of them by the share `eps`: the ε of DEG and NGT.
+    pub(crate) fn beyond(k: usize, eps: f32, len: usize) -> Self {
+        /// Nodes that lie within such a share of the `k`-th, as far as they can matter.
+        const POOL: usize = 4096;
+        let reach = (eps > 0.0).then_some((k, Reach { factor: 1.0 + eps, offset: 0.0 }));
+        let ef = if reach.is_some() { k.saturating_mul(16).max(POOL) } else { k };
+        Self { reach, ..Self::from(ef.min(len)) }
+    }
+}
+
 impl From<usize> for Effort {
     fn from(ef: usize) -> Self {
         Self { ef, reach: None, limits: Limits::default(), two_hops: false }
@@ -233,6 +244,11 @@ impl Walk {
     /// Pass two: scores the block and keeps what is near enough.
     #[inline(always)]
     fn score<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
+        if let Some(most) = self.limits.evaluations {
+            let left = usize::try_from(most.saturating_sub(self.stats.evaluations)).unwrap_or(usize::MAX);
+            self.nodes.truncate(left);
+            self.rows.truncate(left);
+        }
         let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
         self.stats.evaluations += rows.len() as u64;
         self.distances.resize(rows.len(), 0.0);

@@ -68,7 +68,7 @@ pub struct ParamError {
 }
 
 impl ParamError {
-    pub(super) fn unless(
+    pub(crate) fn unless(
         holds: bool,
         name: &'static str,
         value: impl ToString,

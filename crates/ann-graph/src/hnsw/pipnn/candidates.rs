@@ -121,7 +121,8 @@ impl Candidates {
     pub(super) fn to_graph(&self, max_degree: usize) -> FlatGraph {
         let mut graph = FlatGraph::new(max_degree);
         graph.add_nodes(self.keys.len() / self.width);
-        for (slots, keys) in graph.slots_mut().chunks_exact_mut(max_degree).zip(self.keys.chunks_exact(self.width)) {
+        for (slots, keys) in graph.all_slots_mut().chunks_exact_mut(max_degree).zip(self.keys.chunks_exact(self.width))
+        {
             slots.iter_mut().zip(listed(keys)).for_each(|(slot, n)| *slot = n.id);
         }
         graph
