@@ -28,7 +28,7 @@ pub use remove::NoSuchRow;
 
 use crate::HnswSearch;
 use crate::refine::ExactOracle;
-use crate::search::{Effort, GraphView, Walk};
+use crate::search::{GraphView, Walk};
 use ann_core::{
     All, DistanceOracle, Filter, Index, Limits, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore,
 };
@@ -88,17 +88,61 @@ impl<S: VectorStore> Deg<S> {
     ) -> Result<SearchStats, NoSuchRow> {
         out.clear();
         NoSuchRow::check(row, self.len())?;
-        let DegScratch { walk, oracle } = scratch;
-        let oracle = self.store.oracle_at(row, oracle);
-        walk.stats = SearchStats::default();
-        let ef = k.saturating_add(1).min(self.len());
         let limits = Limits { evaluations: Some(budget), deadline: None };
-        walk.search(self.view(), &oracle, &All, row, Effort { limits, ..Effort::from(ef) });
-        walk.take_nearest(&oracle, ef, out);
+        let k_and_itself = k.saturating_add(1);
+        let params = HnswSearch { limits, ..HnswSearch::ef(k_and_itself) };
+        let stats = self.search_row(row, k_and_itself, &params, &All, scratch, out);
         out.retain(|neighbor| neighbor.id != row);
         // Among copies the row itself may not be found.
         out.truncate(k);
-        Ok(walk.stats)
+        Ok(stats)
+    }
+
+    /// Replaces `out` by the `min(k, matches)` nearest rows of row `row`, itself among them. The search begins at that row.
+    ///
+    /// # Panics
+    /// If `row` is no row.
+    pub fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &HnswSearch,
+        filter: &F,
+        scratch: &mut DegScratch<S>,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        let DegScratch { walk, oracle } = scratch;
+        self.walk(&self.store.oracle_at(row, oracle), filter, row, (k, params), walk, out)
+    }
+
+    fn walk<F: Filter>(
+        &self,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        start: u32,
+        (k, params): (usize, &HnswSearch),
+        walk: &mut Walk,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        out.clear();
+        walk.stats = SearchStats::default();
+        if k == 0 || self.is_empty() {
+            return walk.stats;
+        }
+        let effort = params.effort(k, self.len());
+        walk.search(self.view(), oracle, filter, start, effort);
+        if !walk.take_nearest(oracle, k, out) {
+            let oracle = ExactOracle(oracle);
+            walk.search(self.view(), &oracle, filter, start, effort);
+            walk.take_nearest(&oracle, k, out);
+        }
+        walk.stats
+    }
+
+    /// The same graph over another store of the same rows, such as wider ones. `None` if their numbers differ.
+    pub fn with_store<T: VectorStore>(&self, store: T) -> Option<Deg<T>> {
+        let Self { params, edges, tries, .. } = self;
+        (store.len() == self.len()).then(|| Deg { params: *params, edges: edges.clone(), tries: *tries, store })
     }
 
     /// The neighbours of `row` in ascending order of ids, with the distances to them.
@@ -215,20 +259,8 @@ impl<S: VectorStore> Index for Deg<S> {
     ) -> Result<SearchStats, VectorError> {
         out.clear();
         self.store.check(query)?;
-        if k == 0 || self.is_empty() {
-            return Ok(SearchStats::default());
-        }
         let DegScratch { walk, oracle } = scratch;
-        walk.stats = SearchStats::default();
-        let oracle = self.store.oracle(query, oracle);
-        let effort = params.effort(k, self.len());
-        walk.search(self.view(), &oracle, filter, ENTRY, effort);
-        if !walk.take_nearest(&oracle, k, out) {
-            let oracle = ExactOracle(&oracle);
-            walk.search(self.view(), &oracle, filter, ENTRY, effort);
-            walk.take_nearest(&oracle, k, out);
-        }
-        Ok(walk.stats)
+        Ok(self.walk(&self.store.oracle(query, oracle), filter, ENTRY, (k, params), walk, out))
     }
 
     fn memory_usage(&self) -> MemoryUsage {

@@ -145,6 +145,8 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         // An index is saved as what was chosen.
         Structure::Codes(_) | Structure::Auto(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
         #[cfg(feature = "graph")]
+        Structure::Deg { .. } => Ok(erase(archive.part::<ann_graph::Deg<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "graph")]
         Structure::Graph { .. } => Ok(erase(archive.part::<ann_graph::Hnsw<FlatStore<T>>>("index")?)),
         #[cfg(all(feature = "graph", feature = "quant"))]
         Structure::Blocks { .. } => {
@@ -153,7 +155,7 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(not(feature = "graph"))]
-        Structure::Graph { .. } | Structure::Blocks { .. } => {
+        Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })
         }
     }

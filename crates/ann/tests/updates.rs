@@ -145,9 +145,16 @@ fn a_removed_label_is_free_and_an_unknown_one_is_named() {
 /// Links and codes stay where few rows go, and where there is nothing to build from: a window that slides over rows that come and go.
 #[test]
 fn a_window_slides_over_indexes_of_every_kind() {
-    for spec in
-        ["Flat", "SQ8", "HNSW8", "HNSW8,SQ8", "HNSW8,Block2", "HNSW8,SQ8,Refine(Flat)", "Vamana16,SQ8,Refine(f16)"]
-    {
+    for spec in [
+        "Flat",
+        "SQ8",
+        "HNSW8",
+        "DEG12",
+        "HNSW8,SQ8",
+        "HNSW8,Block2",
+        "HNSW8,SQ8,Refine(Flat)",
+        "Vamana16,SQ8,Refine(f16)",
+    ] {
         let mut index = ann::index_factory(spec, &rows(0..1_000), Metric::L2).unwrap();
         for start in (0..3_000).step_by(200) {
             let labels: Vec<u64> = (start + 1_000..start + 1_200).collect();

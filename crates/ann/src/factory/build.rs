@@ -125,6 +125,8 @@ fn build_over<T: Element>(
         #[cfg(not(feature = "quant"))]
         Structure::Codes(_) => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "graph")]
+        Structure::Deg { degree } => super::deg::deg::<T>(degree, vectors, options),
+        #[cfg(feature = "graph")]
         Structure::Graph { links, codes: None } => super::graph::graph::<T>(&linking(links)),
         #[cfg(all(feature = "graph", feature = "quant"))]
         Structure::Graph { links, codes: Some(codes) } => super::quant::graph::<T>(codes, &linking(links)),
@@ -138,7 +140,7 @@ fn build_over<T: Element>(
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(not(feature = "graph"))]
-        Structure::Graph { .. } | Structure::Blocks { .. } => {
+        Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
@@ -20,10 +20,13 @@ use std::str::FromStr;
 
 use ann_core::Metric;
 
-use super::spec::{BITS, Code, Codes, DEFAULT_M, DEFAULT_MAX_DEGREE, Links, M, M0, Profile, Refine, Spec, Structure};
+use super::spec::{
+    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEGREE, Links, M, M0, Profile, Refine, Spec,
+    Structure,
+};
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 5] = ["Flat", "HNSW", "NSW", "Vamana", "Auto"];
+const STRUCTURES: [&str; 6] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -133,10 +136,11 @@ impl<'a> Cursor<'a> {
                 let most = self.number("links", M)?;
                 self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
             }
+            "DEG" => self.deg(),
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`"))
+                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`"))
             }
         }
     }
@@ -168,6 +172,19 @@ impl<'a> Cursor<'a> {
             (rows, next) = self.rows(ROWS)?;
         }
         Ok((rows.behind(links), next))
+    }
+
+    /// What follows the word `DEG`.
+    fn deg(&mut self) -> Result<(Structure, &'static str), Unexpected> {
+        let start = self.at;
+        match self.number("edges", DEGREE)? {
+            None => Ok((Structure::Deg { degree: DEFAULT_DEGREE }, "a number, `@` or the end")),
+            Some(degree) if degree % 2 == 0 => Ok((Structure::Deg { degree }, "`@` or the end")),
+            Some(_) => {
+                self.at = start;
+                Err(self.unexpected("an even number of edges"))
+            }
+        }
     }
 
     /// What follows the word `Auto`.
@@ -431,8 +448,11 @@ mod tests {
         let m0 = "M0, `Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
-        let (either, tail, end) =
-            ("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`", "`,`, `_`, `@` or the end", "the end");
+        let (either, tail, end) = (
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`",
+            "`,`, `_`, `@` or the end",
+            "the end",
+        );
         let table = [
             ("", 1, either, "", None),
             ("  \n ", 1, either, "", None),

@@ -11,6 +11,8 @@ mod build;
 mod codes;
 #[cfg(feature = "graph")]
 mod convert;
+#[cfg(feature = "graph")]
+mod deg;
 mod grammar;
 #[cfg(feature = "graph")]
 mod graph;

@@ -20,6 +20,9 @@ pub(super) const DEFAULT_MAX_DEGREE: usize = 64;
 pub(super) const M: RangeInclusive<usize> = 2..=512;
 /// The most links of a point on layer 0. It may be less than M: vicinity writes its bound for all layers there.
 pub(super) const M0: RangeInclusive<usize> = 2..=1024;
+/// Edges of a point of DEG where none are named, and their range; the number is even.
+pub(super) const DEFAULT_DEGREE: usize = 32;
+pub(super) const DEGREE: RangeInclusive<usize> = 4..=512;
 /// Bits of every value of a neighbour.
 pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 
@@ -33,6 +36,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `HNSW16,48` | HNSW with M = 16, up to 48 links on layer 0 |
 /// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid, linked all at once; `NSW` as `NSW16` |
 /// | `Vamana64` | the graph of DiskANN, up to 64 links, linked all at once; `Vamana` as `Vamana64` |
+/// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
@@ -58,7 +62,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW` or `Vamana`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -90,6 +94,11 @@ pub enum Structure {
         links: Links,
         /// What is walked on; `None` is the rows themselves.
         codes: Option<Codes>,
+    },
+    /// A dynamic exploration graph.
+    Deg {
+        /// Edges of every point, even, 4 to 512.
+        degree: usize,
     },
     /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
@@ -300,6 +309,7 @@ impl fmt::Display for Structure {
                 links.fmt(f)?;
                 codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
             }
+            Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
         }
@@ -325,7 +335,8 @@ mod tests {
         let graph = (links(), codes).prop_map(|(links, codes)| Structure::Graph { links, codes });
         let blocks = (links(), BITS).prop_map(|(links, bits)| Structure::Blocks { links, bits });
         let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, auto]
+        let deg = (2usize..=256).prop_map(|half| Structure::Deg { degree: 2 * half });
+        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, deg, auto]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {
