@@ -395,7 +395,10 @@ mod tests {
                 let query = store.oracle(rows.row(id as usize), &mut b);
                 query.exact(&ids, &mut given);
                 assert_eq!(line, given, "{metric}");
-                assert!(oracle.floor(0.5) < query.floor(0.5) && query.floor(0.5) < 0.5, "{metric}: twice as much is rounded");
+                assert!(
+                    oracle.floor(0.5) < query.floor(0.5) && query.floor(0.5) < 0.5,
+                    "{metric}: twice as much is rounded"
+                );
             }
         }
     }

@@ -4,9 +4,7 @@
 //! `f32`, the 100 true neighbours of each query as `i32`; STORE is `u8` (L2), `f32` or `halves` (cosine), GRAPH is `fast`, `balanced`,
 //! `high` or `hnsw` (M 16, ef_construction 200). Two threads build, one searches.
 
-use ann_core::{
-    FlatStore, Matrix, MatrixView, Metric, Monitor, Par, Searcher, SplitStore, VectorStore,
-};
+use ann_core::{FlatStore, Matrix, MatrixView, Metric, Monitor, Par, Searcher, SplitStore, VectorStore};
 use ann_graph::{Hnsw, HnswSearch, Pipnn, Quality};
 use std::io::Write;
 use std::time::Instant;
@@ -55,7 +53,12 @@ fn run<S: VectorStore<Vector = [f32]>>(
     };
     let mut out = std::io::stdout().lock();
     let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    writeln!(out, "{graph}: {seconds:.2} s ({cpu:.1} s of processors), mean degree {:.2}, peak {}", index.hierarchy().mean_degree(), peak())?;
+    writeln!(
+        out,
+        "{graph}: {seconds:.2} s ({cpu:.1} s of processors), mean degree {:.2}, peak {}",
+        index.hierarchy().mean_degree(),
+        peak()
+    )?;
     let curve: Vec<[f64; 4]> = EFS.iter().map(|&ef| measure(&index, ef, queries, truth)).collect();
     for recall in [0.9, 0.95, 0.99] {
         if let Some([a, b]) = curve.array_windows().find(|[a, b]| a[1] < recall && recall <= b[1]) {

@@ -22,5 +22,7 @@ pub use dimension::{
     Dimension, dimensional_outlier_factors, global_dimension, local_dimension, local_outlier_factors,
     neighbors_of_rows, two_nearest_dimension,
 };
-pub use hnsw::{BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError, Pipnn, Quality};
+pub use hnsw::{
+    BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError, Pipnn, Quality,
+};
 pub use select::OcclusionRule;

@@ -66,7 +66,12 @@ pub struct ParamError {
 }
 
 impl ParamError {
-    pub(super) fn unless(holds: bool, name: &'static str, value: impl ToString, must: &'static str) -> Result<(), Self> {
+    pub(super) fn unless(
+        holds: bool,
+        name: &'static str,
+        value: impl ToString,
+        must: &'static str,
+    ) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self { name, value: value.to_string(), must }) }
     }
 }
