@@ -61,7 +61,8 @@ fn run<S: VectorStore<Vector = [f32]>>(
     )?;
     let curve: Vec<[f64; 4]> = EFS.iter().map(|&ef| measure(&index, ef, queries, truth)).collect();
     for recall in [0.9, 0.95, 0.99] {
-        if let Some([a, b]) = curve.array_windows().find(|[a, b]| a[1] < recall && recall <= b[1]) {
+        let pair = curve.windows(2).find(|pair| pair[0][1] < recall && recall <= pair[1][1]);
+        if let Some([a, b]) = pair {
             let share = (recall - a[1]) / (b[1] - a[1]);
             let at = |i: usize| a[i] + share * (b[i] - a[i]);
             writeln!(out, "  recall {recall}: ef {:.1}, {:.0} distances, {:.0} a second", at(0), at(2), at(3))?;

@@ -8,12 +8,12 @@
 //! links to them are added (`connect.rs`).
 //!
 //! Where we differ from the paper: lists of candidates keep exactly the nearest, where it hashes directions; links are offered
-//! back once more after the choice (on 100,000 SIFT rows 3 % fewer distances to a recall of 0.95); only the first of
+//! back once more after the choice (on 100,000 SIFT rows 6 % fewer distances to a recall of 0.95); only the first of
 //! copies takes part in a leaf; inner products are measured where they are distances (`pipnn/lifted.rs`); the
 //! result is connected. Draws depend on the seed and on numbers of rows, lists not on the order in which they were
 //! filled: the links are the same on any number of threads.
 //!
-//! Cost: about 2,000 distances per row, in tiles, and the choice among its candidates. Memory while it works: 16 bytes for each
+//! Cost: one to two thousand distances per row, in tiles, the choice among its candidates, and a narrow search unless `Fast`. Memory while it works: 16 bytes for each
 //! link that a row may have (`CANDIDATES_PER_LINK`), and 4 for each of its copies.
 
 mod backbone;

@@ -2,7 +2,7 @@
 
 use super::candidates::{Candidates, Offers};
 use crate::frontier::Key;
-use ann_core::{Cancelled, Monitor, Neighbor, Par, ScratchPool, VectorStore};
+use ann_core::{Cancelled, Monitor, Neighbor, Par, ScratchPool, VectorStore, split_mix};
 
 /// Rows of a leaf that are measured against those before them at a time.
 const TILE: usize = 32;
@@ -60,7 +60,8 @@ pub(super) fn offer_nearest<S: VectorStore>(
     Ok(())
 }
 
-/// Offers the nearest of one leaf. Of copies of a row the first alone takes part; the others are offered to it, and it to them.
+/// Offers the nearest of one leaf. Of copies of a row the first alone takes part; the others are offered to it and to some rows at
+/// random, and these to them.
 fn offer<S: VectorStore>(
     store: &S,
     leaf: &[u32],
@@ -91,6 +92,13 @@ fn offer<S: VectorStore>(
             if let Some(first) = first_copy(&line[..i], line[i], bounds) {
                 bounds[i] = f32::NEG_INFINITY;
                 both(i, first, line[i]);
+                // A walk that comes upon many copies leaves them on many sides.
+                for turn in 0..nearest as u64 {
+                    let j = (split_mix(u64::from(leaf[i]), turn) % i as u64) as usize;
+                    if bounds[j] > f32::NEG_INFINITY {
+                        both(i, j, line[j]);
+                    }
+                }
             } else {
                 compare(i, &line[..i], nearest, found, bounds);
             }
