@@ -87,7 +87,7 @@ impl<'a> DiskBuilder<'a> {
     }
 
     /// Links `rows` and writes the graph with `codes` of the same rows to the file at `path`, as [`DiskGraph::write`] does. A
-    /// build in shards keeps a draft beside it meanwhile, `4 (max_degree + 1)` bytes per row and shard.
+    /// build in shards keeps drafts beside it meanwhile, some `10 max_degree` bytes per row.
     ///
     /// # Errors
     /// [`DiskError::Build`] if a parameter is out of range or the build was cancelled; [`DiskError::Budget`] if no shard fits the

@@ -172,11 +172,7 @@ mod tests {
                 assert!((0..900).all(|row| shards.of(row).count() > 0), "{}", shape.name);
                 let sizes: Vec<usize> = (0..count).map(|shard| shards.rows(shard).count()).collect();
                 let copies: usize = sizes.iter().sum();
-                assert!(
-                    copies == 1800 || shape.name == "all equal" || shape.name.contains("dup"),
-                    "{}: {copies}",
-                    shape.name
-                );
+                assert!(copies > 1_700, "{}: {copies}", shape.name);
                 assert!(sizes.iter().all(|&size| size <= most), "{}: {sizes:?}", shape.name);
             }
         }

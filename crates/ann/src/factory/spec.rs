@@ -34,8 +34,8 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `HNSW32`, `HNSW32,Flat`, `HNSW32_Flat` | HNSW with M = 32, up to 64 links on layer 0 |
 /// | `HNSW` | as `HNSW16` |
 /// | `HNSW16,48` | HNSW with M = 16, up to 48 links on layer 0 |
-/// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid, linked all at once; `NSW` as `NSW16` |
-/// | `Vamana64` | the graph of DiskANN, up to 64 links, linked all at once; `Vamana` as `Vamana64` |
+/// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid; `NSW` as `NSW16` |
+/// | `Vamana64` | the graph of DiskANN, up to 64 links; `Vamana` as `Vamana64` |
 /// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
