@@ -93,6 +93,7 @@ fn hostile_rows_can_be_taken_out() {
 }
 
 /// Rows come and go until all have been replaced three times: recall stays that of a graph built over the rows that are there, within a hundredth.
+#[allow(clippy::print_stdout, reason = "figures for docs/benchmarks.md")]
 fn churn(rows: usize, params: HnswParams, efs: &[usize]) {
     let set = portable::mix128(4 * rows, 100);
     let row = |i: usize| set.base.row(i);
