@@ -81,6 +81,8 @@ pub(crate) struct Walk {
     pub(crate) expanded: Vec<Neighbor>,
     pub(crate) keeps_expanded: bool,
     pub(crate) stats: SearchStats,
+    /// Nodes expanded per hop.
+    beam: usize,
     limits: Limits,
     two_hops: bool,
 }
@@ -106,6 +108,9 @@ impl Walk {
         if let Some((k, reach)) = effort.reach {
             self.frontier.keep_within(k, reach);
         }
+        // A walk that ends by its reach is as long as that makes it, whatever room there is.
+        let wanted = effort.reach.map_or(self.frontier.capacity(), |(k, _)| k);
+        self.beam = (1 + wanted / EF_PER_BEAM).min(BEAM);
         self.limits = effort.limits;
         self.two_hops = effort.two_hops;
         self.open.clear();
@@ -146,7 +151,7 @@ impl Walk {
 
     /// Expands until the frontier is spent.
     fn run<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
-        let beam = (1 + self.frontier.capacity() / EF_PER_BEAM).min(BEAM);
+        let beam = self.beam;
         while let Some(node) = self.next::<F>() {
             if self.limits.reached(&self.stats) {
                 self.stats.cut_short = true;

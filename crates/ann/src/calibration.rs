@@ -15,9 +15,11 @@ use ann_core::{Exact, FlatStore, MatrixView, Metric, Neighbor, Par, Predicate, R
 /// The numbers of results that reaches are measured for; between them they are interpolated.
 const KS: [usize; 3] = [1, 10, 100];
 /// The most candidates of a walk that ends by its reach.
-const POOL: usize = 4096;
+const POOL: usize = 2048;
 /// Below this recall nobody needs a better answer than the smallest reach measured.
 const LEAST: f64 = 0.8;
+/// Above this recall a search costs several times more for next to nothing.
+const ENOUGH: f64 = 0.997;
 /// Neighbouring reaches before any are put between them, and the smallest and the largest.
 const STEP: f32 = 1.15;
 const REACHES: std::ops::RangeInclusive<f32> = 0.4..=40.0;
@@ -247,10 +249,11 @@ fn measured(measure: impl Fn(f32) -> Result<(f32, f64), Error>) -> Result<Vec<(f
     while points[0].1 > LEAST && points[0].0 / STEP > *REACHES.start() {
         points.insert(0, measure(points[0].0 / STEP)?);
     }
-    // Where three steps gained nothing there is nothing to be gained.
+    // Where two steps gained nothing there is nothing to be gained.
     let grows = |points: &[(f32, f64)]| match points {
-        [.., a, _, _, b] => b.1 > a.1 + 1e-4,
-        _ => true,
+        [.., a, _, b] => b.1 > a.1 + 1e-4 && b.1 < ENOUGH,
+        [.., b] => b.1 < ENOUGH,
+        [] => true,
     };
     while grows(&points) && points[points.len() - 1].0 * STEP < *REACHES.end() {
         points.push(measure(points[points.len() - 1].0 * STEP)?);

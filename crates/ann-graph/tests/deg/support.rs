@@ -20,8 +20,9 @@ pub(crate) fn workload(set: Portable) -> Workload {
 
 /// As in the papers: `ef` candidates, and nodes that are farther than the last of them by the share `eps`. For searches of `ef` rows.
 pub(crate) fn search(ef: usize, eps: f32) -> HnswSearch {
-    let reach = (eps > 0.0).then_some(Reach { factor: 1.0 + eps, offset: 0.0 });
-    HnswSearch { reach, ..HnswSearch::ef(if eps > 0.0 { 4_096 } else { ef }) }
+    // What is as wide as the index reaches everything.
+    let reach = (eps > 0.0 && ef < 4_096).then_some(Reach { factor: 1.0 + eps, offset: 0.0 });
+    HnswSearch { reach, ..HnswSearch::ef(if reach.is_some() { 4_096 } else { ef }) }
 }
 
 /// Recall@10 and evaluations per query.
