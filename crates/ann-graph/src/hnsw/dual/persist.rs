@@ -75,7 +75,7 @@ fn load_branch(
         return corrupt("layers that do not become smaller");
     }
     let graph = |(above, &nodes): (usize, &u32)| -> Result<FlatGraph, LoadError> {
-        graph(archive, &links(turn, above), params.hnsw.m, nodes as usize)
+        graph(archive, &links(turn, above), params.branch_degree(), nodes as usize)
     };
     let layers = lens.iter().enumerate().map(graph).collect::<Result<_, _>>()?;
     Ok(Branch { rows, layers })
