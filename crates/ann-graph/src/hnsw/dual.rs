@@ -14,6 +14,9 @@
 //! the other. Ranks are all that is kept of dimensions, since nothing above depends on more. Rows are not inserted
 //! later: they would change the ranks of all.
 //!
+//! What it gives: no more than HNSW on sets that we measured (`tests/dual.rs`). On 10,000 rows as many distances find as much within
+//! 0.006, from `ef` 20 on; narrow searches among tight clusters less, since high dimensions crowd the clusters out of the upper layers.
+//!
 //! Cost: a build takes one narrow search per row more than HNSW; a search a second descent, over lists of half the length. Memory beyond the
 //! rows is somewhat less than of HNSW.
 
