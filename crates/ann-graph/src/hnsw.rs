@@ -11,9 +11,10 @@
 mod build;
 mod builder;
 mod connect;
+mod dual;
 mod find;
-
 mod hierarchy;
+mod lifted;
 mod params;
 mod parents;
 #[cfg(feature = "persist")]
@@ -22,6 +23,7 @@ mod pipnn;
 mod purge;
 
 pub use builder::{BuildError, HnswBuilder};
+pub use dual::{DualHnsw, DualParams};
 pub use hierarchy::Hierarchy;
 pub use params::{HnswParams, HnswSearch, ParamError};
 pub use pipnn::{Pipnn, Quality};
@@ -92,7 +94,7 @@ impl<S: VectorStore> Hnsw<S> {
         let HnswScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle_at(row, oracle);
-        self.hierarchy.find(&oracle, filter, Some(row), (k, params), walk, accepted, out);
+        self.hierarchy.find(&oracle, filter, &[row], (k, params), walk, accepted, out);
         walk.stats
     }
 }
@@ -133,7 +135,7 @@ impl<S: VectorStore> Index for Hnsw<S> {
         let HnswScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle(query, oracle);
-        self.hierarchy.find(&oracle, filter, None, (k, params), walk, accepted, out);
+        self.hierarchy.find(&oracle, filter, &[], (k, params), walk, accepted, out);
         Ok(walk.stats)
     }
 

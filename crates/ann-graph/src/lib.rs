@@ -29,6 +29,7 @@ pub use dimension::{
 #[cfg(feature = "persist")]
 pub use disk::{DiskBuilder, DiskError, DiskGraph, DiskScratch, DiskSearch};
 pub use hnsw::{
-    BuildError, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError, Pipnn, Quality,
+    BuildError, DualHnsw, DualParams, Hierarchy, Hnsw, HnswBuilder, HnswParams, HnswScratch, HnswSearch, ParamError,
+    Pipnn, Quality,
 };
 pub use select::OcclusionRule;

@@ -194,7 +194,7 @@ impl<S: VectorStore> Hnsw<S> {
             // What is chosen from the path of a walk need not fit into its frontier.
             let ef = if walk.keeps_expanded { ef_construction } else { ef_construction.max(m) };
             match layer.checked_sub(1) {
-                None => self.hierarchy.walk_base(&oracle, &All, node, ef, walk),
+                None => self.hierarchy.walk_base(&oracle, &All, &[node], ef, walk),
                 Some(above) => walk.search(self.hierarchy.upper[above].view(), &oracle, &All, node, ef),
             }
             candidates.clear();

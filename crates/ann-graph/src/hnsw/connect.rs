@@ -27,7 +27,7 @@ pub(super) fn connect<S: VectorStore>(store: &S, params: HnswParams, graph: Flat
         let near = hierarchy.base.neighbors(row).find(|&node| hierarchy.parents[node as usize] != NONE);
         let near = near.or_else(|| {
             let oracle = store.oracle_at(row, &mut scratch);
-            hierarchy.walk_base(&oracle, &All, root, EF, &mut walk);
+            hierarchy.walk_base(&oracle, &All, &[root], EF, &mut walk);
             walk.found().next().map(|n| n.id)
         });
         hierarchy.take_in(near.unwrap_or(root), row);

@@ -90,13 +90,13 @@ impl Accepted {
 }
 
 impl Hierarchy {
-    /// Replaces `out` by the `k` nearest accepted rows. The walk begins at the row `start`, or at the entry.
+    /// Replaces `out` by the `k` nearest accepted rows. The walk begins at the rows `starts`, or at the entry if there are none.
     #[allow(clippy::too_many_arguments)] // what a search consists of
     pub(super) fn find<F: Filter>(
         &self,
         oracle: &impl DistanceOracle,
         filter: &F,
-        start: Option<u32>,
+        starts: &[u32],
         (k, params): (usize, &HnswSearch),
         walk: &mut Walk,
         accepted: &mut Accepted,
@@ -108,20 +108,26 @@ impl Hierarchy {
         }
         let effort = params.effort(k, self.len());
         if F::passes_all() {
-            return self.walk_through(oracle, filter, start, (k, effort), walk, out);
+            return self.walk_through(oracle, filter, starts, (k, effort), walk, out);
         }
         let (len, limits) = (self.len(), effort.limits);
         let mut costs = Costs::of_scan(accepted.share(len, filter), len, filter.known_count().is_some());
         if params.route == Some(Route::Scan) || params.route.is_none() && costs.scan <= LITTLE {
             return accepted.scan(oracle, filter, (len, k, limits), walk, out);
         }
-        let start = start.unwrap_or_else(|| self.descend(oracle, 0, walk));
-        costs.add_walks(self.accepted_near(start, filter), effort.ef);
+        let entry;
+        let starts = if starts.is_empty() {
+            entry = [self.descend(oracle, 0, walk)];
+            &entry
+        } else {
+            starts
+        };
+        costs.add_walks(self.accepted_near(starts[0], filter), effort.ef);
         match params.route.unwrap_or_else(|| costs.cheapest()) {
             Route::TwoHops => {
                 walk.stats.route = Route::TwoHops;
                 accepted.rows.truncate(SEEDS);
-                accepted.rows.push(start);
+                accepted.rows.extend_from_slice(starts);
                 walk.reset(self.view(), Effort { two_hops: true, ..effort });
                 walk.go_on(self.view(), oracle, filter, &accepted.rows);
                 // Estimates that lie too close together are told apart by a scan: it costs less than to start again.
@@ -135,7 +141,7 @@ impl Hierarchy {
             _ => {
                 let patience = if params.route.is_some() { None } else { Some(costs.patience()) };
                 let within = Limits { evaluations: limits.evaluations.into_iter().chain(patience).min(), ..limits };
-                self.walk_through(oracle, filter, Some(start), (k, Effort { limits: within, ..effort }), walk, out);
+                self.walk_through(oracle, filter, starts, (k, Effort { limits: within, ..effort }), walk, out);
                 if walk.stats.cut_short && !limits.reached(&walk.stats) {
                     walk.stats.cut_short = false;
                     accepted.scan(oracle, filter, (len, k, limits), walk, out);
@@ -157,20 +163,34 @@ impl Hierarchy {
         &self,
         oracle: &impl DistanceOracle,
         filter: &F,
-        start: Option<u32>,
+        starts: &[u32],
         (k, effort): (usize, Effort),
         walk: &mut Walk,
         out: &mut Vec<Neighbor>,
     ) {
-        let node = start.unwrap_or_else(|| self.descend(oracle, 0, walk));
-        self.walk_base(oracle, filter, node, effort, walk);
+        self.walk_from(oracle, filter, starts, effort, walk);
         if !walk.take_nearest(oracle, k, out) {
             // Estimates could not tell the rows apart.
             let oracle = ExactOracle(oracle);
-            let node = start.unwrap_or_else(|| self.descend(&oracle, 0, walk));
-            self.walk_base(&oracle, filter, node, effort, walk);
+            self.walk_from(&oracle, filter, starts, effort, walk);
             walk.take_nearest(&oracle, k, out);
         }
+    }
+
+    /// Walks layer 0 from `starts`, or from where the upper layers lead if there are none.
+    fn walk_from<F: Filter>(
+        &self,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        starts: &[u32],
+        effort: Effort,
+        walk: &mut Walk,
+    ) {
+        if starts.is_empty() {
+            let node = self.descend(oracle, 0, walk);
+            return self.walk_base(oracle, filter, &[node], effort, walk);
+        }
+        self.walk_base(oracle, filter, starts, effort, walk);
     }
 }
 

@@ -110,16 +110,17 @@ impl Hierarchy {
         node
     }
 
-    /// Walks layer 0 from `node`; if that part of the graph runs dry before all are found that were asked for, from the root too.
+    /// Walks layer 0 from `nodes`; if that part of the graph runs dry before all are found that were asked for, from the root too.
     pub(super) fn walk_base<F: Filter>(
         &self,
         oracle: &impl DistanceOracle,
         filter: &F,
-        node: u32,
+        nodes: &[u32],
         effort: impl Into<Effort>,
         walk: &mut Walk,
     ) {
-        walk.search(self.view(), oracle, filter, node, effort);
+        walk.reset(self.view(), effort.into());
+        walk.go_on(self.view(), oracle, filter, nodes);
         if walk.ran_dry() {
             walk.go_on(self.view(), oracle, filter, &[self.root]);
         }

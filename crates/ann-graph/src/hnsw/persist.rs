@@ -69,7 +69,7 @@ fn section(above: usize, what: &str) -> String {
     format!("layer{}.{what}", above + 1)
 }
 
-fn graph(archive: &Archive, name: &str, max_degree: usize, nodes: usize) -> Result<FlatGraph, LoadError> {
+pub(super) fn graph(archive: &Archive, name: &str, max_degree: usize, nodes: usize) -> Result<FlatGraph, LoadError> {
     // A product that overflows is the length of no section.
     let slots = archive.section_of(name, nodes.saturating_mul(max_degree))?;
     FlatGraph::from_slots(slots, max_degree)
