@@ -1,6 +1,6 @@
 //! A graph on disk: built, written, searched, and what is in memory of it.
 //!
-//! `cargo run --release -p ann-graph --example disk -- ROWS FOLDER MEGABYTES`: 20,000 rows, a temporary folder and no limit unless
+//! `cargo run --release -p ann-graph --example disk -- ROWS FOLDER MEGABYTES`: 4,000 rows, a temporary folder and no limit unless
 //! told otherwise. The index in FOLDER is used again if it is there; with MEGABYTES the build takes no more memory than that for
 //! what grows with the rows, in shards. At most 15 % of the bytes of the rows stay in memory.
 
@@ -20,8 +20,9 @@ const QUERIES: usize = 500;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let rows: usize = args.next().map_or(Ok(20_000), |rows| rows.parse())?;
-    let folder = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let rows: usize = args.next().map_or(Ok(4_000), |rows| rows.parse())?;
+    let temporary = tempfile::tempdir()?;
+    let folder = args.next().map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let budget: Option<u64> = args.next().map(|megabytes| megabytes.parse()).transpose()?;
     let path = folder.join(format!("disk-{rows}-{}.ann", budget.unwrap_or(0)));
 
@@ -44,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let index: DiskGraph<CodeStore<Pq>> = container::load(&path, OpenMode::OnDemand)?;
     let opened = started.elapsed();
-    let left = (raw as f64 * RESIDENT) as usize - index.memory_usage().total();
+    let left = ((raw as f64 * RESIDENT) as usize).saturating_sub(index.memory_usage().total());
     let index = index.with_cache(left)?.with_threads(3)?;
     let (page, pages) = index.pages();
     println!("{rows} rows of {raw} bytes, {pages} pages of {page}; opened in {:.1} ms", opened.as_secs_f64() * 1e3);

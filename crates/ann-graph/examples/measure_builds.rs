@@ -1,6 +1,6 @@
 //! Builds graphs over a file of rows and says how long it took and what searches in them cost.
 //!
-//! `cargo run --release -p ann-graph --example pipnn -- TRAIN TEST NEIGHBORS DIM STORE GRAPH..`: rows and queries as little-endian
+//! `cargo run --release -p ann-graph --example measure_builds -- TRAIN TEST NEIGHBORS DIM STORE GRAPH..`: rows and queries as little-endian
 //! `f32`, the 100 true neighbours of each query as `i32`; STORE is `u8` (L2), `f32` or `halves` (cosine), GRAPH is `fast`, `balanced`,
 //! `high` or `hnsw` (M 16, ef_construction 200). Two threads build, one searches.
 
