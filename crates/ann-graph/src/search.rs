@@ -251,8 +251,11 @@ impl Walk {
     fn score<F: Filter>(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, filter: &F) {
         if let Some(most) = self.limits.evaluations {
             let left = usize::try_from(most.saturating_sub(self.stats.evaluations)).unwrap_or(usize::MAX);
-            self.nodes.truncate(left);
-            self.rows.truncate(left);
+            if self.nodes.len() > left {
+                self.stats.cut_short = true;
+                self.nodes.truncate(left);
+                self.rows.truncate(left);
+            }
         }
         let rows = if graph.rows.is_some() { &self.rows } else { &self.nodes };
         self.stats.evaluations += rows.len() as u64;
