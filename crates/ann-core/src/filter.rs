@@ -172,6 +172,27 @@ impl RowSet {
         new
     }
 
+    /// Calls `remove` for the rows of the set among `0..len`, from the last on, where removing a row lets the last one take its number.
+    /// Gives the former number of every row that is left.
+    ///
+    /// ```
+    /// use ann_core::RowSet;
+    /// let mut letters = vec!['a', 'b', 'c', 'd'];
+    /// let gone: RowSet = [0, 2].into_iter().collect();
+    /// assert_eq!(gone.swap_out(4, |row| _ = letters.swap_remove(row as usize)), [3, 1]);
+    /// assert_eq!(letters, ['d', 'b']);
+    /// ```
+    pub fn swap_out(&self, len: usize, mut remove: impl FnMut(u32)) -> Vec<u32> {
+        let mut left: Vec<u32> = (0..len as u32).collect();
+        let mut gone: Vec<u32> = self.among(0..len as u32).collect();
+        gone.reverse();
+        for row in gone {
+            left.swap_remove(row as usize);
+            remove(row);
+        }
+        left
+    }
+
     /// Bytes held.
     pub fn memory_usage(&self) -> usize {
         self.words.capacity() * size_of::<u64>()

@@ -4,7 +4,7 @@
 //! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
 //! indirect call per hop and needs no type parameter for any of them.
 
-use crate::{Filter, Metric, RowSet};
+use crate::{Metric, RowSet};
 
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
@@ -119,6 +119,24 @@ pub trait PushVector: VectorStore {
     /// Removes the rows from `len` on: how a failed or cancelled insertion is taken back.
     fn truncate(&mut self, len: usize);
 
+    /// Appends many rows, or none.
+    ///
+    /// # Errors
+    /// [`RowError`] for the first vector that does not belong here; the store is then unchanged.
+    fn push_all<'v>(&mut self, vectors: impl IntoIterator<Item = &'v Self::Vector>) -> Result<(), RowError>
+    where
+        Self::Vector: 'v,
+    {
+        let first = self.len();
+        for (row, vector) in vectors.into_iter().enumerate() {
+            if let Err(source) = self.push(vector) {
+                self.truncate(first);
+                return Err(RowError { row, source });
+            }
+        }
+        Ok(())
+    }
+
     /// Removes row `id`; the last row takes its place and its number.
     ///
     /// # Panics
@@ -128,15 +146,7 @@ pub trait PushVector: VectorStore {
     /// Removes the rows of a set, from the last on: rows from the end take the free places. Returns the former number of every row that is left; numbers that no row has
     /// are passed over.
     fn remove_rows(&mut self, rows: &RowSet) -> Vec<u32> {
-        let len = self.len() as u32;
-        let mut left: Vec<u32> = (0..len).collect();
-        let mut gone: Vec<u32> = rows.among(0..len).collect();
-        gone.reverse();
-        for &row in &gone {
-            left.swap_remove(row as usize);
-            self.swap_remove(row);
-        }
-        left
+        rows.swap_out(self.len(), |row| self.swap_remove(row))
     }
 }
 

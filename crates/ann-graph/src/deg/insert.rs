@@ -8,8 +8,8 @@ use super::{Deg, DegTarget, ENTRY};
 use crate::BuildError;
 use crate::search::{Effort, Walk};
 use ann_core::{
-    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError,
-    VectorStore, split_mix,
+    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, ScratchPool, VectorError, VectorStore,
+    split_mix,
 };
 
 /// Rows of a round: one for this many that are linked already, as in [`Hnsw`](crate::Hnsw).
@@ -45,12 +45,7 @@ impl<S: PushVector> Deg<S> {
         S::Vector: 'v,
     {
         let first = self.store.len();
-        for (row, vector) in vectors.into_iter().enumerate() {
-            if let Err(source) = self.store.push(vector) {
-                self.store.truncate(first);
-                return Err(RowError { row, source }.into());
-            }
-        }
+        self.store.push_all(vectors)?;
         let before = monitor.can_cancel().then(|| self.edges.clone());
         if let Err(cancelled) = par.install(|par| self.link_new_rows(par, monitor)) {
             if let Some(before) = before {

@@ -14,8 +14,8 @@ use crate::frontier::Key;
 use crate::search::Walk;
 use crate::select::{Base, SelectScratch, Selection, select_neighbors};
 use ann_core::{
-    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, RowError, ScratchPool, VectorError,
-    VectorStore, split_mix,
+    All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, ScratchPool, VectorError, VectorStore,
+    split_mix,
 };
 
 /// Rows of a round: one for this many that are linked already. Rows of a round do not see each other: with 64 a graph of
@@ -61,12 +61,7 @@ impl<S: PushVector> Hnsw<S> {
         S::Vector: 'v,
     {
         let first = self.store.len();
-        for (row, vector) in vectors.into_iter().enumerate() {
-            if let Err(source) = self.store.push(vector) {
-                self.store.truncate(first);
-                return Err(RowError { row, source }.into());
-            }
-        }
+        self.store.push_all(vectors)?;
         let before = monitor.can_cancel().then(|| self.hierarchy.clone());
         if let Err(cancelled) = par.install(|par| self.link_new_rows(par, monitor)) {
             if let Some(before) = before {

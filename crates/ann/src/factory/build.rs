@@ -5,7 +5,7 @@ use crate::any::{AnyIndex, Dense, Erased, SearchParams};
 use crate::{Error, Index};
 use ann_core::{
     Batch, ElementKind, Exact, Filter, FlatStore, MatrixView, Metric, Monitor, Par, PushVector, RowError, RowSet,
-    Scalar, VectorStore, narrowest,
+    Scalar, narrowest,
 };
 use half::{bf16, f16};
 
@@ -184,14 +184,7 @@ impl<T: Element> Dense for Exact<FlatStore<T>> {
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, _: Par, _: Monitor<'_>) -> Result<(), Error> {
-        let len = self.store().len();
-        for (row, vector) in rows.rows().enumerate() {
-            if let Err(source) = self.store_mut().push(vector) {
-                self.store_mut().truncate(len);
-                return Err(RowError { row, source }.into());
-            }
-        }
-        Ok(())
+        Ok(self.store_mut().push_all(rows.rows())?)
     }
 
     fn purge(&mut self, dead: &RowSet, _: Par) -> Vec<u32> {

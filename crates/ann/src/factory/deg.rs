@@ -4,7 +4,7 @@ use super::Structure;
 use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{Filter, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats, VectorStore};
+use ann_core::{Filter, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats};
 use ann_graph::{Deg, DegTarget, HnswSearch};
 
 /// A graph over rows of `T`, for as many dimensions as they seem to have.
@@ -54,17 +54,8 @@ impl<S: RowStore> Dense for Deg<S> {
     }
 
     fn purge(&mut self, dead: &RowSet, _: Par) -> Vec<u32> {
-        let len = VectorStore::len(self.store()) as u32;
-        let mut left: Vec<u32> = (0..len).collect();
-        let mut gone: Vec<u32> = dead.among(0..len).collect();
-        gone.reverse();
-        for row in gone {
-            // Rows are taken from among those that are there, which is what removing asks.
-            if self.remove(row).is_ok() {
-                left.swap_remove(row as usize);
-            }
-        }
-        left
+        // Removing fails for rows that are not there, and those are not asked for.
+        dead.swap_out(self.graph().len(), |row| _ = self.remove(row))
     }
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
