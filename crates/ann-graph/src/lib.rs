@@ -17,6 +17,7 @@ mod hnsw;
 mod refine;
 mod search;
 mod select;
+mod share;
 mod visited;
 
 pub use adjacency::FlatGraph;

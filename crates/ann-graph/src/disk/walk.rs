@@ -14,14 +14,13 @@ use super::layout::Node;
 use super::met::Met;
 use super::{DiskError, DiskGraph, DiskSearch, damaged};
 use crate::frontier::{Frontier, Key};
-use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats, TopK, VectorError, VectorStore, split_mix};
+use crate::share::sampled_share;
+use ann_core::{DistanceOracle, Filter, Neighbor, SearchStats, TopK, VectorError, VectorStore};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Most pages read at once.
 const MOST_BEAM: usize = 64;
-/// Rows that are asked what share of all a filter leaves.
-const SAMPLE: usize = 512;
 /// Estimates that take as long as a read: 20 to 100 microseconds, by the beam, for 20 nanoseconds each.
 const PER_READ: f64 = 1000.0;
 /// Estimates that take as long as asking a filter about one row.
@@ -89,7 +88,7 @@ impl<C: VectorStore<Vector = [f32]>> DiskGraph<C> {
         let oracle = self.codes.oracle(query, oracle);
         self.measure.prepare(query, &mut seen.query);
         seen.stats = SearchStats::default();
-        let most = most_hops(filter, nodes, ef);
+        let most = most_hops(filter, nodes, ef, &mut seen.nodes);
         if most == 0 || !self.expand_all(&oracle, filter, (ef, k, width), most, seen, beam)? {
             self.scan(&oracle, filter, (ef, k, width), seen, beam)?;
         }
@@ -112,6 +111,7 @@ impl<C: VectorStore<Vector = [f32]>> DiskGraph<C> {
         seen.nearest.reset(k);
         seen.met.clear();
         seen.open.clear();
+        seen.nodes.clear();
         seen.meet(&self.entries);
         seen.score(oracle, filter);
         while seen.stats.hops < most {
@@ -149,7 +149,7 @@ impl<C: VectorStore<Vector = [f32]>> DiskGraph<C> {
     ) -> Result<(), DiskError> {
         seen.frontier.reset(ef);
         seen.nearest.reset(k);
-        let mut rows = (0..self.layout.nodes as u32).filter(|&row| filter.accepts(row));
+        let mut rows = filter.among(0..self.layout.nodes as u32);
         loop {
             seen.nodes.clear();
             seen.nodes.extend(rows.by_ref().take(BLOCK));
@@ -273,16 +273,12 @@ impl Beam {
     }
 }
 
-/// Most nodes that a walk may expand; 0 if all accepted codes should be compared in its place. The guess is made on rows that
-/// depend on their number alone: the same search takes the same way every time.
-fn most_hops<F: Filter>(filter: &F, nodes: usize, ef: usize) -> u64 {
+/// Most nodes that a walk may expand; 0 if all accepted codes should be compared in its place.
+fn most_hops<F: Filter>(filter: &F, nodes: usize, ef: usize, sample: &mut Vec<u32>) -> u64 {
     if F::passes_all() {
         return u64::MAX;
     }
-    let sample = SAMPLE.min(nodes);
-    let drawn = (0..sample as u64).map(|i| (split_mix(0, i) % nodes as u64) as u32);
-    // As if one more had been accepted: a filter may well leave a few rows of which none was drawn.
-    let share = (drawn.filter(|&row| filter.accepts(row)).count() + 1) as f64 / (sample + 1) as f64;
+    let share = sampled_share(nodes, filter, sample);
     let (walk, scan) = (ef as f64 / share * PER_READ, nodes as f64 * (share + PER_QUESTION));
     if walk > scan { 0 } else { (PATIENCE * ef as f64 / share) as u64 }
 }

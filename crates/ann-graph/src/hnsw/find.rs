@@ -11,10 +11,9 @@
 use super::{Hierarchy, HnswSearch};
 use crate::refine::ExactOracle;
 use crate::search::{Effort, Walk};
-use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Route, TopK, split_mix};
+use crate::share::sampled_share;
+use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Route, TopK};
 
-/// Rows that are asked what share of all a filter accepts.
-const SAMPLE: usize = 512;
 /// Accepted rows that a walk in two hops starts from, beside the entry: the entry may lie where no row is accepted.
 const SEEDS: usize = 16;
 /// A scan reads rows in order and without links: so much less does a distance cost.
@@ -43,17 +42,10 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// What share of `len` rows `filter` seems to accept, above 0. Which rows are asked depends on `len` alone: the same search takes the same route every time.
+    /// What share of `len` rows `filter` accepts, or seems to, above 0.
     fn share(&mut self, len: usize, filter: &impl Filter) -> f64 {
-        let asked = SAMPLE.min(len);
-        let drawn = (0..asked).map(|i| (split_mix(0, i as u64) % len as u64) as u32);
-        self.rows.clear();
-        self.rows.extend(drawn.filter(|&row| filter.accepts(row)));
-        match filter.known_count() {
-            Some(count) => count.clamp(1, len) as f64 / len as f64,
-            // As if one more had been accepted: a filter may well accept a few rows of which none was drawn.
-            None => (self.rows.len() + 1) as f64 / (asked + 1) as f64,
-        }
+        let guess = sampled_share(len, filter, &mut self.rows);
+        filter.known_count().map_or(guess, |count| count.clamp(1, len) as f64 / len as f64)
     }
 
     /// Replaces `out` by the `k` nearest of all accepted rows.
