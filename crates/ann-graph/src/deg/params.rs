@@ -2,7 +2,7 @@
 
 use crate::hnsw::ParamError;
 use crate::{global_dimension, local_dimension};
-use ann_core::{DistanceOracle, Metric, Neighbor, Par, ReadRow, ScratchPool};
+use ann_core::{DistanceOracle, Metric, Neighbor, Par, ReadRow, ScratchPool, TopK};
 
 /// How a [`Deg`](super::Deg) graph is built.
 ///
@@ -80,15 +80,10 @@ impl DegTarget {
             let row = (i * len / count) as u32;
             distances.resize(len, 0.0);
             store.oracle_at(row, scratch).exact(&all, distances);
+            let mut nearest = TopK::new(NEAREST);
             let others = all.iter().zip(distances.iter()).filter(|&(&id, _)| id != row);
-            let mut others: Vec<Neighbor> = others.map(|(&id, &distance)| Neighbor::new(id, distance)).collect();
-            let nearest = NEAREST.min(others.len());
-            if nearest < others.len() {
-                others.select_nth_unstable(nearest);
-            }
-            others.truncate(nearest);
-            others.sort_unstable();
-            let distances: Vec<f32> = others.iter().map(|n| metric.reported(n.distance)).collect();
+            others.for_each(|(&id, &distance)| nearest.push(Neighbor::new(id, distance)));
+            let distances: Vec<f32> = nearest.into_sorted().iter().map(|n| metric.reported(n.distance)).collect();
             local_dimension(&distances).map(|dimension| dimension.value)
         };
         let pool = ScratchPool::default();

@@ -94,13 +94,10 @@ impl<S: PushVector> Hnsw<S> {
         let mut new = vec![NONE; len];
         left.iter().zip(0..).for_each(|(&row, number)| new[row as usize] = number);
         let mut graphs = graphs.into_iter();
-        let (Some(base), Some(medoid)) = (graphs.next(), medoid(&self.store)) else {
+        let root = new.get(self.hierarchy.root as usize).copied().filter(|&root| root != NONE);
+        let (Some(base), Some(root)) = (graphs.next(), root.or_else(|| medoid(&self.store))) else {
             self.hierarchy = Hierarchy::new(params);
             return;
-        };
-        let root = match new[self.hierarchy.root as usize] {
-            NONE => medoid,
-            root => root,
         };
         let mut hierarchy = connect(&self.store, params, renumbered(&base, left, &new), root);
         let mut below = new.clone();
