@@ -39,7 +39,7 @@ impl Limits {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reach {
-    /// The largest distance that matters, over that of the `k`-th; at least 1.
+    /// The largest distance that matters, over that of the `k`-th, above 0; below 1 a walk ends before it can be sure of the `k`-th.
     pub factor: f32,
     /// Added to distances before they are multiplied: what makes products, which may be negative, distances.
     pub offset: f32,

@@ -198,10 +198,7 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         let BlockWalk { visited, frontier, query, expanded, stats } = walk;
         let (layout, pieces) = (self.layout, self.rows());
         visited.reset(self.graph.len());
-        frontier.reset(effort.ef);
-        if let Some((k, reach)) = effort.reach {
-            frontier.keep_within(k, reach);
-        }
+        frontier.reset_for(effort);
         expanded.reset(keep);
         if let Some(leader) = self.nearest_leader(query) {
             visited.insert(leader.id);

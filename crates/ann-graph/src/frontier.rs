@@ -1,5 +1,6 @@
 //! The best nodes of a walk, sorted, with a cursor at the nearest that is not expanded yet.
 
+use crate::search::Effort;
 use ann_core::{Neighbor, Reach};
 
 /// A distance, a node and whether it is expanded in one integer whose order is (distance, node).
@@ -52,10 +53,12 @@ pub(crate) struct Frontier {
     capacity: usize,
     /// Everything before it is expanded.
     cursor: usize,
-    /// What may follow the key at this position: see [`Self::keep_within`].
+    /// How far beyond the key at a position, counted from 1, nodes matter.
     reach: Option<(usize, Reach)>,
     /// Nodes beyond this distance need not be expanded.
     limit: f32,
+    /// Nodes beyond this distance need not be kept: the same, unless the reach ends before that key itself.
+    kept: f32,
 }
 
 impl Frontier {
@@ -65,20 +68,29 @@ impl Frontier {
         self.capacity = capacity.max(1);
         self.cursor = 0;
         self.reach = None;
-        self.limit = f32::INFINITY;
+        (self.limit, self.kept) = (f32::INFINITY, f32::INFINITY);
     }
 
-    /// Nodes that are farther than `reach` of the `k`-th nearest, once there are `k`, are neither kept nor expanded. For a frontier that is empty.
-    pub(crate) fn keep_within(&mut self, k: usize, reach: Reach) {
-        self.reach = Some((k.max(1), reach));
+    /// Empties the frontier for a walk of this effort: where it has a reach, nodes beyond are neither kept nor expanded.
+    pub(crate) fn reset_for(&mut self, effort: Effort) {
+        self.reset(effort.ef);
+        self.reach = effort.reach.map(|(k, reach)| (k.max(1), reach));
     }
 
     /// A distance above this can no longer enter; infinite until the frontier is full, or holds as many as its reach counts from.
     #[inline(always)]
     pub(crate) fn bound(&self) -> f32 {
-        let worst =
-            if self.keys.len() < self.capacity { f32::INFINITY } else { self.keys[self.keys.len() - 1].distance() };
-        worst.min(self.limit)
+        self.worst().min(self.kept)
+    }
+
+    /// A node beyond this distance need not be expanded.
+    pub(crate) fn horizon(&self) -> f32 {
+        self.worst().min(self.limit)
+    }
+
+    #[inline(always)]
+    fn worst(&self) -> f32 {
+        if self.keys.len() < self.capacity { f32::INFINITY } else { self.keys[self.keys.len() - 1].distance() }
     }
 
     /// How many nodes it keeps.
@@ -107,6 +119,7 @@ impl Frontier {
             && let Some(farthest) = self.keys.get(k - 1)
         {
             self.limit = reach.beyond(farthest.distance());
+            self.kept = self.limit.max(farthest.distance());
         }
         let next = at <= self.cursor;
         self.cursor = self.cursor.min(at);

@@ -104,10 +104,7 @@ impl Walk {
     /// Forgets everything, and makes room for a search.
     pub(crate) fn reset(&mut self, graph: GraphView<'_>, effort: Effort) {
         self.visited.reset(graph.links.len());
-        self.frontier.reset(effort.ef);
-        if let Some((k, reach)) = effort.reach {
-            self.frontier.keep_within(k, reach);
-        }
+        self.frontier.reset_for(effort);
         // A walk that ends by its reach is as long as that makes it, whatever room there is.
         let wanted = effort.reach.map_or(self.frontier.capacity(), |(k, _)| k);
         self.beam = (1 + wanted / EF_PER_BEAM).min(BEAM);
@@ -193,7 +190,7 @@ impl Walk {
         }
         let Reverse(key) = self.open.pop()?;
         // A NaN is expanded while there is room.
-        let beyond = key.distance() > self.frontier.bound() || key.distance().is_nan() && self.frontier.is_full();
+        let beyond = key.distance() > self.frontier.horizon() || key.distance().is_nan() && self.frontier.is_full();
         (!beyond).then(|| key.node())
     }
 

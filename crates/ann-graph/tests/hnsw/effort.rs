@@ -2,8 +2,8 @@
 
 use crate::support::store;
 use ann_core::{
-    All, Exact, Filter, FlatStore, Index, Limits, Matrix, Metric, Predicate, Reach, Route, RowSet, Searcher, split_mix,
-    unit,
+    All, Exact, Filter, FlatStore, Index, Limits, Matrix, Metric, Predicate, Reach, Route, RowSet, Searcher,
+    SplitStore, split_mix, unit,
 };
 use ann_graph::{Hnsw, HnswScratch, HnswSearch};
 use ann_testkit::portable::{self, Portable};
@@ -91,6 +91,24 @@ fn limits_end_a_search_with_the_best_so_far() {
         Limits { evaluations: Some(1 << 40), deadline: Some(Instant::now() + Duration::from_secs(3_600)) };
     assert_eq!(searcher.search(query, 10).unwrap(), whole);
     assert_eq!(searcher.stats(), all);
+}
+
+/// Estimates that cannot tell rows apart make a walk start again on exact distances, but not once a limit has ended it: that would throw away what was found.
+#[test]
+fn a_limit_on_estimates_keeps_what_was_found() {
+    // Rows crowd together so far from the origin that half of their bits say nothing.
+    let rows: Vec<[f32; 96]> =
+        (0..2_000u64).map(|i| std::array::from_fn(|j| 1e4 + unit(split_mix(8, 96 * i + j as u64)) as f32)).collect();
+    let rows = Matrix::from_rows(&rows).unwrap();
+    let hnsw = Hnsw::builder().m(8).build(SplitStore::from_rows(rows.view(), Metric::L2).unwrap()).unwrap();
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(20));
+    let whole = (searcher.search(rows.row(5), 10).unwrap().len(), searcher.stats());
+    assert!(whole.0 == 10 && whole.1.refined > 20, "not walked again: {whole:?}");
+    for evaluations in (100..400).step_by(25) {
+        searcher.params_mut().limits = Limits { evaluations: Some(evaluations), deadline: None };
+        let found = searcher.search(rows.row(5), 10).unwrap().len();
+        assert_eq!(found, 10, "{evaluations}: {:?}", searcher.stats());
+    }
 }
 
 #[test]
