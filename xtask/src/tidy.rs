@@ -19,8 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ann-io", &["ann-simd", "ann-core"]),
     ("ann-quant", &["ann-simd", "ann-core", "ann-io"]),
     ("ann-graph", &["ann-simd", "ann-core", "ann-io"]),
+    ("ann-partition", &["ann-simd", "ann-core", "ann-io", "ann-quant"]),
+    ("ann-tree", &["ann-simd", "ann-core", "ann-io"]),
+    ("ann-cluster", &["ann-simd", "ann-core", "ann-graph", "ann-quant", "ann-tree"]),
     ("ann-testkit", &["ann-simd", "ann-core"]),
-    ("ann", &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph"]),
+    ("ann", &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph", "ann-partition", "ann-tree", "ann-cluster"]),
 ];
 
 /// A word that only some paths may name in code.

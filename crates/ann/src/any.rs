@@ -19,12 +19,16 @@ use ann_graph::{Hierarchy, HnswSearch};
 /// ```
 /// use ann::SearchParams;
 /// let thorough = SearchParams { ef: Some(200), ..SearchParams::default() };
-/// assert_eq!(thorough, SearchParams::effort(200));
+/// assert_eq!(thorough.ef, SearchParams::effort(200).ef);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SearchParams {
     /// Graphs: candidates kept during the walk, at least `k`. Recall and time grow with it.
     pub ef: Option<usize>,
+    /// Partitions: lists that are scanned.
+    pub nprobe: Option<usize>,
+    /// Trees: rows that are compared.
+    pub checks: Option<usize>,
     /// Graphs: how far beyond the `k`-th nearest found a walk looks. Hard queries then look longer than easy ones, up to `ef`.
     pub reach: Option<Reach>,
     /// The mean recall wanted, above 0 and below 1: what `reach` and `ef` must be is read from the calibration of the index
@@ -37,9 +41,9 @@ pub struct SearchParams {
 }
 
 impl SearchParams {
-    /// Sets the main knob of whatever index it is: `ef` for graphs.
+    /// Sets the main knob of whatever index it is: `ef` for graphs, `nprobe` for partitions, `checks` for trees.
     pub fn effort(effort: usize) -> Self {
-        Self { ef: Some(effort), ..Self::default() }
+        Self { ef: Some(effort), nprobe: Some(effort), checks: Some(effort), ..Self::default() }
     }
 
     /// Looks as hard as this mean recall takes: see [`SearchParams::target_recall`](Self#structfield.target_recall).

@@ -1,0 +1,3 @@
+//! Clustering of embeddings.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Partition indexes: rows in lists by their nearest centre, scanned as codes.
+
+#![forbid(unsafe_code)]

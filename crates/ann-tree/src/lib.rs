@@ -1,0 +1,3 @@
+//! Tree indexes: space cut in two, again and again.
+
+#![forbid(unsafe_code)]
