@@ -45,6 +45,11 @@ impl<'a> Monitor<'a> {
         self
     }
 
+    /// The same flag to stop with, and no reports: for a build that is one step of a longer one.
+    pub fn silent(self) -> Self {
+        Self { progress: None, ..self }
+    }
+
     /// Whether the caller holds a flag to stop the build with.
     pub fn can_cancel(&self) -> bool {
         self.cancel.is_some()

@@ -68,7 +68,11 @@ pub struct ParamError {
 }
 
 impl ParamError {
-    pub(crate) fn unless(
+    /// The error of a check that failed: `Ok` if the condition `holds`.
+    ///
+    /// # Errors
+    /// Itself, if it does not.
+    pub fn unless(
         holds: bool,
         name: &'static str,
         value: impl ToString,

@@ -1,0 +1,319 @@
+//! The nearest rows of every row, by how unlike they are.
+//!
+//! Up to [`EXACT_ROWS`] rows all pairs are compared, tile by tile; of more rows a graph is built and every row looked up in it. The Python package finds
+//! neighbours by NN-descent, which misses some; here those of small data are exact.
+//!
+//! How unlike two rows are: `-log2(cos)` of floats, at least 0, with a cosine below the smallest positive number counted as that; `1 / dot` of
+//! small integers, and 2 where the product is not positive; `-log2(jaccard)` of bits.
+//!
+//! Cost: `n²` distances, or those of a graph; 8 bytes per neighbour.
+
+use crate::{Embeddings, EvocError};
+use ann_core::distance::BitJaccard;
+use ann_core::{
+    All, DistanceOracle, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, PushVector, RowError,
+    Scalar, ScratchPool, SpaceStore, TopK, VectorStore,
+};
+use ann_graph::{BuildError, HnswScratch, HnswSearch, Pipnn, Quality};
+use std::borrow::Borrow;
+
+/// More rows are looked up in a graph.
+pub(crate) const EXACT_ROWS: usize = 20_000;
+
+/// The nearest rows of every row, itself first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Neighborhoods {
+    /// Neighbours of a row, itself included.
+    k: usize,
+    ids: Vec<u32>,
+    dissimilarities: Vec<f32>,
+}
+
+impl Neighborhoods {
+    /// Of `k` neighbours each, row after row.
+    pub(crate) fn new(k: usize, ids: Vec<u32>, dissimilarities: Vec<f32>) -> Self {
+        debug_assert!(ids.len() == dissimilarities.len() && ids.len().checked_rem(k).unwrap_or(0) == 0);
+        Self { k, ids, dissimilarities }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len().checked_div(self.k).unwrap_or(0)
+    }
+
+    /// The neighbours of a row and how unlike they are, ascending but for the row itself, which comes first.
+    pub(crate) fn of(&self, row: usize) -> (&[u32], &[f32]) {
+        let range = row * self.k..(row + 1) * self.k;
+        (&self.ids[range.clone()], &self.dissimilarities[range])
+    }
+
+    /// All neighbours, row after row.
+    pub(crate) fn ids(&self) -> MatrixView<'_, u32> {
+        MatrixView::new(&self.ids, self.k).unwrap_or_else(|_| unreachable!("whole rows"))
+    }
+
+    /// How unlike they are.
+    pub(crate) fn dissimilarities(&self) -> &[f32] {
+        &self.dissimilarities
+    }
+
+    /// The `k` nearest rows of every row of `rows`, which have been checked; all of them if there are no more.
+    pub(crate) fn find(
+        rows: &Embeddings<'_>,
+        k: usize,
+        seed: u64,
+        par: Par,
+        monitor: Monitor<'_>,
+    ) -> Result<Self, EvocError> {
+        let k = k.min(rows.len());
+        if k == 0 {
+            return Ok(Self::default());
+        }
+        let search = Search { k, seed, par, monitor };
+        match rows {
+            Embeddings::Cosine(rows) => {
+                let row = |row| unit(rows.row(row));
+                let store = dense::<f32>(rows.len(), rows.dim(), row)?;
+                search.of(store, row, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0))
+            }
+            Embeddings::Dot(rows) => {
+                let row = |row| rows.row(row).iter().map(|x| x.widen()).collect();
+                let store = dense::<i8>(rows.len(), rows.dim(), row)?;
+                search.of(store, row, |distance| if distance < 0.0 { -1.0 / distance } else { 2.0 })
+            }
+            Embeddings::Bits(rows) => {
+                let row = |row| rows.row(row).chunks(8).map(word).collect::<Vec<u64>>();
+                let store = SpaceStore::<[u64], _>::from_rows((0..rows.len()).map(row), BitJaccard)?;
+                search.of(store, row, |distance| (-(1.0 - distance).max(f32::MIN_POSITIVE).log2()).max(0.0))
+            }
+        }
+    }
+
+    /// Adds a row: itself, and the nearest that were found, of which it may be one.
+    fn add(&mut self, row: u32, itself: f32, found: &[Neighbor], unlike: &impl Fn(f32) -> f32) {
+        let others = found.iter().filter(|neighbor| neighbor.id != row).take(self.k - 1);
+        for neighbor in std::iter::once(&Neighbor::new(row, itself)).chain(others) {
+            self.ids.push(neighbor.id);
+            self.dissimilarities.push(unlike(neighbor.distance));
+        }
+    }
+
+    fn append(&mut self, part: Self) {
+        self.ids.extend(part.ids);
+        self.dissimilarities.extend(part.dissimilarities);
+    }
+
+    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are neighbours and no more unlike than `most`.
+    pub(crate) fn pairs_within(&self, most: f32) -> Vec<(u32, u32)> {
+        let mut pairs: Vec<(u32, u32)> = (0..self.len())
+            .flat_map(|row| {
+                let (ids, dissimilarities) = self.of(row);
+                // Stores number rows by u32.
+                let row = row as u32;
+                let near = ids.iter().zip(dissimilarities).filter(move |&(&id, &x)| id != row && x <= most);
+                near.map(move |(&id, _)| (row.min(id), row.max(id)))
+            })
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    }
+
+    /// How unlike itself a row is at most: not 0, since kernels round.
+    pub(crate) fn most_unlike_itself(&self) -> f32 {
+        self.dissimilarities.iter().step_by(self.k.max(1)).copied().fold(0.0, f32::max)
+    }
+}
+
+/// What to look for, and how.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    k: usize,
+    seed: u64,
+    par: Par,
+    monitor: Monitor<'a>,
+}
+
+impl Search<'_> {
+    /// `row` gives a row as a query, `unlike` makes of a distance what this module speaks of.
+    fn of<S, Q>(
+        self,
+        store: S,
+        row: impl Fn(usize) -> Q + Sync,
+        unlike: impl Fn(f32) -> f32 + Sync,
+    ) -> Result<Neighborhoods, EvocError>
+    where
+        S: VectorStore,
+        Q: Borrow<S::Vector>,
+    {
+        if store.len() <= EXACT_ROWS { self.exact(&store, unlike) } else { self.graph(store, row, unlike) }
+    }
+
+    /// Compares all rows with all.
+    fn exact<S: VectorStore>(self, store: &S, unlike: impl Fn(f32) -> f32 + Sync) -> Result<Neighborhoods, EvocError> {
+        /// Rows between two looks at the monitor.
+        const STEP: usize = 4096;
+        /// Rows that share a pass, and those that stay in the cache meanwhile.
+        const TILE: (usize, usize) = (64, 256);
+        let n = store.len();
+        // Stores number rows by u32.
+        let all: Vec<u32> = (0..n as u32).collect();
+        let mut found = self.none();
+        let pool = ScratchPool::<(S::Scratch, Vec<f32>)>::default();
+        for step in all.chunks(STEP) {
+            self.monitor.report(u64::from(step[0]), n as u64)?;
+            let parts = self.par.map_chunks(step.len(), TILE.0, &pool, |(scratch, tile), range| {
+                let queries = &step[range];
+                let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::new(self.k)).collect();
+                for rows in all.chunks(TILE.1) {
+                    tile.resize(queries.len() * rows.len(), 0.0);
+                    store.tile(queries, rows, scratch, tile);
+                    for (top, line) in tops.iter_mut().zip(tile.chunks_exact(rows.len())) {
+                        offer(top, rows[0], line);
+                    }
+                }
+                let mut part = self.none();
+                for (&row, top) in queries.iter().zip(tops) {
+                    part.add(row, store.oracle_at(row, scratch).distance(row), &top.into_sorted(), &unlike);
+                }
+                part
+            });
+            parts.into_iter().for_each(|part| found.append(part));
+        }
+        Ok(found)
+    }
+
+    /// Looks every row up in a graph.
+    fn graph<S: VectorStore, Q: Borrow<S::Vector>>(
+        self,
+        store: S,
+        row: impl Fn(usize) -> Q + Sync,
+        unlike: impl Fn(f32) -> f32 + Sync,
+    ) -> Result<Neighborhoods, EvocError> {
+        /// Rows of a unit of parallel work.
+        const CHUNK: usize = 64;
+        let n = store.len();
+        let batch = Pipnn { quality: Quality::Fast, seed: self.seed, ..Pipnn::default() };
+        let graph = batch.build(store, self.par, self.monitor.silent()).map_err(|error| match error {
+            BuildError::Cancelled(cancelled) => EvocError::Cancelled(cancelled),
+            BuildError::Row(error) => EvocError::Row(error),
+            BuildError::Param(error) => EvocError::Param(error),
+            other => unreachable!("{other}"),
+        })?;
+        self.monitor.report(n as u64 / 2, n as u64)?;
+        let params = HnswSearch::ef((3 * self.k).max(48));
+        let pool = ScratchPool::<(HnswScratch<S>, S::Scratch, Vec<Neighbor>)>::default();
+        let parts = self.par.map_chunks(n, CHUNK, &pool, |(scratch, own, out), range| {
+            let mut part = self.none();
+            for id in range {
+                let query = row(id);
+                let found = graph.search_with(query.borrow(), self.k, &params, &All, scratch, out);
+                found.map_err(|source| RowError { row: id, source })?;
+                // Stores number rows by u32.
+                let id = id as u32;
+                part.add(id, graph.store().oracle_at(id, own).distance(id), out, &unlike);
+            }
+            Ok(part)
+        });
+        let mut found = self.none();
+        for part in parts {
+            found.append(part.map_err(EvocError::Row)?);
+        }
+        Ok(found)
+    }
+
+    fn none(&self) -> Neighborhoods {
+        Neighborhoods { k: self.k, ..Neighborhoods::default() }
+    }
+}
+
+/// Pushes what may enter. Nearly nothing does, so sixteen are dismissed at a time.
+fn offer(top: &mut TopK, first: u32, distances: &[f32]) {
+    for (ids, chunk) in (first..).step_by(16).zip(distances.chunks(16)) {
+        let threshold = top.threshold();
+        if chunk.iter().fold(true, |all, &distance| all & (distance > threshold)) {
+            continue;
+        }
+        for (id, &distance) in (ids..).zip(chunk) {
+            top.push(Neighbor::new(id, distance));
+        }
+    }
+}
+
+/// The rows in a store of `T`, by the inner product.
+fn dense<T: Scalar>(n: usize, dim: usize, row: impl Fn(usize) -> Vec<f32>) -> Result<FlatStore<T>, EvocError> {
+    let unusable = |error: FlatError| EvocError::Kernels { reason: error.to_string() };
+    let mut store = FlatStore::<T>::new(dim, Metric::InnerProduct).map_err(unusable)?;
+    store.reserve(n);
+    for id in 0..n {
+        store.push(&row(id)).map_err(|source| RowError { row: id, source })?;
+    }
+    Ok(store)
+}
+
+/// A row of norm 1, or of zeros.
+fn unit(row: &[f32]) -> Vec<f32> {
+    let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    let scale = if norm > 0.0 { 1.0 / norm } else { 1.0 };
+    row.iter().map(|&x| (f64::from(x) * scale) as f32).collect()
+}
+
+/// Up to eight bytes of bits in one word.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ann_core::Matrix;
+    use ann_testkit::portable::mix128;
+
+    fn find(rows: &Embeddings<'_>, k: usize) -> Neighborhoods {
+        Neighborhoods::find(rows, k, 0, Par::Ambient, Monitor::new()).unwrap()
+    }
+
+    #[test]
+    fn a_row_comes_first_even_among_its_copies() {
+        let mut data = vec![1.0f32; 20];
+        data[18..].copy_from_slice(&[0.0, 1.0]);
+        let rows = Matrix::new(data, 2).unwrap();
+        let found = find(&(&rows).into(), 4);
+        for row in 0..10 {
+            let (ids, unlike) = found.of(row);
+            assert_eq!((ids.len(), ids[0] as usize), (4, row));
+            assert!(unlike[1..].is_sorted());
+        }
+        let copies: Vec<_> = (0..9).flat_map(|a| (a + 1..9).map(move |b| (a, b))).collect();
+        let pairs = found.pairs_within(found.most_unlike_itself());
+        assert!(!pairs.is_empty() && pairs.iter().all(|pair| copies.contains(pair)));
+    }
+
+    #[test]
+    fn neighbors_are_the_nearest_of_each_kind_of_row() {
+        let floats = mix128(300, 0).base;
+        let small: Vec<i8> = floats.as_slice().iter().map(|x| (x * 10.0).round().clamp(-128.0, 127.0) as i8).collect();
+        let small = Matrix::new(small, 128).unwrap();
+        let bits = floats.rows().map(|row| row.chunks(8).map(|x| x.iter().fold(0u8, |b, &x| b << 1 | u8::from(x > 0.0))));
+        let bits = Matrix::new(bits.flatten().collect(), 16).unwrap();
+        let alike = |row: usize, other: usize| {
+            let products = |of: &dyn Fn(usize, usize) -> f64| -> [f64; 3] { [of(row, other), of(row, row), of(other, other)] };
+            let float = products(&|a, b| floats.row(a).iter().zip(floats.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum());
+            let dot = products(&|a, b| small.row(a).iter().zip(small.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum());
+            let common: u32 = bits.row(row).iter().zip(bits.row(other)).map(|(x, y)| (x & y).count_ones()).sum();
+            let either: u32 = bits.row(row).iter().zip(bits.row(other)).map(|(x, y)| (x | y).count_ones()).sum();
+            [-(float[0] / (float[1] * float[2]).sqrt()).log2(), 1.0 / dot[0], -(f64::from(common) / f64::from(either)).log2()]
+        };
+        let kinds: [Embeddings<'_>; 3] = [(&floats).into(), (&small).into(), (&bits).into()];
+        for (kind, rows) in kinds.iter().enumerate() {
+            let found = find(rows, 6);
+            for row in [0, 7, 299] {
+                let mut truth: Vec<f64> = (0..300).filter(|&other| other != row).map(|other| alike(row, other)[kind]).filter(|x| *x > 0.0).collect();
+                truth.sort_by(f64::total_cmp);
+                for (&found, truth) in found.of(row).1[1..].iter().zip(truth) {
+                    assert!((f64::from(found) - truth).abs() < 1e-5 * truth.abs().max(0.1), "{kind} {row}: {found} {truth}");
+                }
+            }
+        }
+    }
+}
