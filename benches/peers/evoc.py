@@ -6,6 +6,7 @@
   python benches/peers/evoc.py run  DIR --peer ours --seeds 10 --example target/release/examples/measure_evoc
   python benches/peers/evoc.py table DIR
   python benches/peers/evoc.py time DIR --example target/release/examples/measure_evoc   # fits in turns, on two threads
+  python benches/peers/evoc.py fixture crates/ann-cluster/src/stages   # what each step of the package makes of digits, for tests
 
 Both cluster the same bytes with the defaults of the package. Its seeded path is a different algorithm from its unseeded one; only the first is compared. A first
 fit, in which numba compiles, is not counted. A layout differs from seed to seed, so distributions are compared: a mean must lie within
@@ -162,9 +163,45 @@ def clock(args):
         print(f'| {name} | {x.shape[0]:,} x {x.shape[1]} | {a:.2f} | {b:.2f} | {a / b:.1f} |', flush=True)
 
 
+def fixture(args):
+    """Arrays of the package's own steps, one after the other: a length as u32, then that many u16 or f32. Read by crates/ann-cluster/src/stages.rs."""
+    from evoc import boruvka, cluster_trees as trees, clustering, clustering_utilities as utilities
+    from evoc.graph_construction import neighbor_graph_matrix
+    from evoc.knn_graph import knn_graph
+    from evoc.numba_kdtree import build_kdtree
+    write = lambda file, *arrays: [file.write(np.uint32(a.size).tobytes() + np.ascontiguousarray(a).astype(a.dtype.newbyteorder('<')).tobytes()) for a in arrays]
+    u16, f32 = (lambda a: np.asarray(a).astype(np.uint16)), (lambda a: np.asarray(a).astype(np.float32))
+    digits = load('digits')[0]
+    with open(os.path.join(args.directory, 'graph.bin'), 'wb') as file:
+        ids, distances = knn_graph(digits[:200], n_neighbors=15, random_state=np.random.RandomState(0))
+        graph = neighbor_graph_matrix(15.0, ids, distances, True).tocsr()
+        graph.sort_indices()
+        write(file, u16(ids), f32(distances), u16(graph.indptr), u16(graph.indices), f32(graph.data))
+    from evoc.label_propagation import label_propagation_init
+    from evoc.node_embedding import node_embedding
+    rows, state = digits[:1000], np.random.RandomState(0)
+    graph = neighbor_graph_matrix(15.0, *knn_graph(rows, n_neighbors=15, random_state=state), True)
+    start = label_propagation_init(graph, n_components=4, approx_n_parts=256, random_scale=0.1, scaling=0.5, random_state=state, data=rows)
+    points = node_embedding(graph, 4, 50, initial_embedding=start, initial_alpha=0.1, random_state=state).astype(np.float32)
+    links = boruvka.parallel_boruvka(build_kdtree(points), 2, min_samples=5, reproducible=True)
+    links = links[np.argsort(links.T[2])]
+    tree = trees.condense_tree(trees.mst_to_linkage_tree(links), 5)
+    clusters = trees.mask_condensed_tree(tree, tree.child >= len(rows))
+    births, deaths, _, weights = utilities.min_cluster_size_barcode(clusters, len(rows), 5)
+    sizes, total = utilities.compute_total_persistence(births, deaths, weights)
+    layers, strengths, persistence = clustering.build_cluster_layers(points, min_samples=5, base_min_cluster_size=5, reproducible_flag=True)
+    print([layer.max() + 1 for layer in layers], persistence)
+    with open(os.path.join(args.directory, 'density.bin'), 'wb') as file:
+        write(file, f32(points), u16(links[:, 0]), u16(links[:, 1]), f32(links[:, 2]))
+        write(file, u16(tree.parent), u16(tree.child), f32(tree.lambda_val), u16(tree.child_size))
+        write(file, u16(births), u16(deaths), f32(weights), u16(sizes), f32(total), f32(persistence))
+        for labels, strength in zip(layers, strengths):
+            write(file, u16(labels), f32(strength))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('task', choices=['run', 'table', 'time'])
+    parser.add_argument('task', choices=['run', 'table', 'time', 'fixture'])
     parser.add_argument('directory', help='for rows, labels and results')
     parser.add_argument('--peer', choices=['evoc', 'ours'], default='ours')
     parser.add_argument('--sets', nargs='+', choices=SETS, default=SETS)
@@ -173,7 +210,7 @@ def main():
     parser.add_argument('--example', default='target/release/examples/measure_evoc')
     args = parser.parse_args()
     os.makedirs(args.directory, exist_ok=True)
-    {'run': run, 'table': table, 'time': clock}[args.task](args)
+    {'run': run, 'table': table, 'time': clock, 'fixture': fixture}[args.task](args)
 
 
 if __name__ == '__main__':

@@ -31,6 +31,7 @@ pub(crate) struct Neighborhoods {
 
 impl Neighborhoods {
     /// Of `k` neighbours each, row after row.
+    #[cfg(test)]
     pub(crate) fn new(k: usize, ids: Vec<u32>, dissimilarities: Vec<f32>) -> Self {
         debug_assert!(ids.len() == dissimilarities.len() && ids.len().checked_rem(k).unwrap_or(0) == 0);
         Self { k, ids, dissimilarities }

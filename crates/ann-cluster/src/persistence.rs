@@ -59,6 +59,12 @@ impl Barcode {
         Self { n, bars }
     }
 
+    /// The bar of every cluster, the root first.
+    #[cfg(test)]
+    pub(crate) fn bars(&self) -> &[Bar] {
+        &self.bars
+    }
+
     /// The clusters that are there at `size`, ascending.
     pub(crate) fn clusters_at(&self, size: u32) -> Vec<u32> {
         (self.n..).zip(&self.bars).filter(|(_, bar)| bar.holds(size)).map(|(cluster, _)| cluster).collect()

@@ -107,6 +107,23 @@ pub fn mix128_labels(n: usize) -> Vec<u32> {
     (0..n as u64).map(|i| Mixture::label(1, i) as u32).collect()
 }
 
+/// Rows of 64 columns around 20 centres, drawn from a Gaussian of deviation 1, with deviation `sd` from them; and the cluster of each: for tests of clustering.
+///
+/// ```
+/// let (rows, labels) = ann_testkit::portable::blobs64(0.5, 100);
+/// assert_eq!((rows.len(), rows.dim(), labels.len()), (100, 64, 100));
+/// assert!(labels.iter().all(|&label| label < 20));
+/// ```
+pub fn blobs64(sd: f64, n: usize) -> (Matrix<f32>, Vec<u32>) {
+    const DIM: usize = 64;
+    let labels: Vec<u32> = (0..n as u64).map(|i| (bits(902, i) % 20) as u32).collect();
+    let value = |at: usize| {
+        let (row, column) = (at / DIM, at % DIM);
+        gauss(901, (labels[row] as usize * DIM + column) as u64) + sd * gauss(903, at as u64)
+    };
+    (matrix((0..n * DIM).map(|at| value(at) as f32).collect(), DIM), labels)
+}
+
 /// Unit rows of 256 columns with a decaying spectrum and a common offset, rotated so that no column stands out; for
 /// the inner product. The full set is 50,000 and 1,000; smaller ones are its prefixes.
 ///

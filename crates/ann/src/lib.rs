@@ -57,6 +57,8 @@ mod shared;
 pub mod factory;
 pub mod prelude;
 
+#[cfg(feature = "evoc")]
+pub use ann_cluster as cluster;
 pub use ann_core as core;
 pub use ann_core::{
     Batch, Cancelled, ElementKind, Limits, Matrix, MatrixView, MemoryUsage, Metric, Monitor, Neighbor, Par, Reach,
