@@ -124,8 +124,11 @@ impl Condensed {
         for branch in points() {
             if let Some(label) = labels[branch.child as usize] {
                 let largest = largest[label as usize];
-                strengths[branch.child as usize] =
-                    if largest == 0.0 || !branch.lambda.is_finite() { 1.0 } else { branch.lambda.min(largest) / largest };
+                strengths[branch.child as usize] = if largest == 0.0 || !branch.lambda.is_finite() {
+                    1.0
+                } else {
+                    branch.lambda.min(largest) / largest
+                };
             }
         }
         strengths
@@ -139,9 +142,8 @@ mod tests {
 
     /// Points on a line, linked in a chain.
     fn chain(at: &[f32]) -> Linkage {
-        let mut links: Vec<Link> = (1..at.len())
-            .map(|i| Link { a: i as u32 - 1, b: i as u32, distance: at[i] - at[i - 1] })
-            .collect();
+        let mut links: Vec<Link> =
+            (1..at.len()).map(|i| Link { a: i as u32 - 1, b: i as u32, distance: at[i] - at[i - 1] }).collect();
         links.sort_by(|x, y| x.distance.total_cmp(&y.distance).then(x.a.cmp(&y.a)));
         Linkage::new(at.len(), &links)
     }

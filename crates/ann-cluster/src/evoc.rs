@@ -17,6 +17,8 @@ use ann_core::{Matrix, MatrixView, Monitor, Par, split_mix};
 
 /// The first step of the layout.
 const ALPHA: f32 = 0.1;
+/// How far the logarithm of a cosine of 1 is from 0 where rows have some thousand columns.
+const ROUNDING: f32 = 2e-6;
 
 /// Clusters of embeddings, in layers from fine to coarse.
 ///
@@ -43,8 +45,8 @@ pub struct Evoc {
     layers: DensityLayers,
     layout: Matrix<f32>,
     neighborhoods: Neighborhoods,
-    /// How unlike copies may be.
-    copies: f32,
+    /// By how much copies may seem less alike than a row and itself.
+    rounding: f32,
 }
 
 impl Evoc {
@@ -91,8 +93,9 @@ impl Evoc {
         let dim = params.layout_dim();
         let values = layout.iter().flat_map(|place| &place[..dim]).copied().collect();
         let layout = Matrix::new(values, dim).unwrap_or_else(|_| unreachable!("whole rows"));
-        let copies = neighborhoods.most_unlike_itself();
-        Ok(Self { layers, layout, neighborhoods, copies })
+        // Integers and bits are compared without rounding.
+        let rounding = if matches!(rows, Embeddings::Cosine(_)) { ROUNDING } else { 0.0 };
+        Ok(Self { layers, layout, neighborhoods, rounding })
     }
 
     /// The cluster of every row in the layer that stands out most; `None` is noise.
@@ -136,16 +139,16 @@ impl Evoc {
         MatrixView::new(self.neighborhoods.dissimilarities(), k).unwrap_or_else(|_| unreachable!("whole rows"))
     }
 
-    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are as like as a row is itself. Of more copies than there are neighbours not all
-    /// pairs are named.
+    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are as alike as either is to itself, up to rounding: rows of floats that are equal or multiples of each other, equal
+    /// rows of integers or bits. Of more copies than there are neighbours not all pairs are named.
     pub fn duplicates(&self) -> Vec<(u32, u32)> {
-        self.near_duplicates(self.copies)
+        self.neighborhoods.pairs_within(|a, b| a.min(b) + self.rounding)
     }
 
     /// Pairs of neighbours `(a, b)`, `a < b`, ascending, no more unlike than `most` (see [`Self::dissimilarities`]): for floats that is a cosine of
     /// `2^-most` or more.
     pub fn near_duplicates(&self, most: f32) -> Vec<(u32, u32)> {
-        self.neighborhoods.pairs_within(most)
+        self.neighborhoods.pairs_within(|_, _| most)
     }
 }
 

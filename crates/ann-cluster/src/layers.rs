@@ -130,9 +130,11 @@ impl DensityLayers {
 
     /// The layer that stands out most.
     pub fn best(&self) -> &Layer {
-        let first_best = self.layers.iter().enumerate().max_by(|(i, a), (j, b)| {
-            a.persistence.total_cmp(&b.persistence).then(j.cmp(i))
-        });
+        let first_best = self
+            .layers
+            .iter()
+            .enumerate()
+            .max_by(|(i, a), (j, b)| a.persistence.total_cmp(&b.persistence).then(j.cmp(i)));
         first_best.map_or_else(|| unreachable!("there is a layer"), |(_, layer)| layer)
     }
 
@@ -287,6 +289,9 @@ mod tests {
         };
         let error = fit(vec![0.0, 1.0, f32::NAN, 0.0], 2);
         assert!(matches!(error, EvocError::Row(RowError { row: 1, source: VectorError::NonFinite { column: 0, .. } })));
-        assert_eq!(fit(vec![0.0; 17], 17).to_string(), "1 rows of 17 columns, expected at most 2147483648 rows of 1 to 16 columns");
+        assert_eq!(
+            fit(vec![0.0; 17], 17).to_string(),
+            "1 rows of 17 columns, expected at most 2147483648 rows of 1 to 16 columns"
+        );
     }
 }

@@ -111,7 +111,8 @@ pub(crate) fn scattered<const P: usize>(n: usize, dim: usize, seed: u64) -> Vec<
     // The sum of twelve uniform numbers, as three draws in quarters, is normal enough.
     let sum = |draw: u64| (0..4).map(|quarter| (draw >> (16 * quarter) & 0xFFFF) as i64).sum::<i64>();
     let normal = |i: u64| (0..3).map(|draw| sum(split_mix(seed, 3 * i + draw))).sum::<i64>() as f32 / 65_536.0 - 6.0;
-    let place = |node: usize| std::array::from_fn(|d| if d < dim { SPREAD * normal((node * dim + d) as u64) } else { 0.0 });
+    let place =
+        |node: usize| std::array::from_fn(|d| if d < dim { SPREAD * normal((node * dim + d) as u64) } else { 0.0 });
     (0..n).map(place).collect()
 }
 

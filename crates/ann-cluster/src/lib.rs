@@ -30,10 +30,10 @@ mod sparse;
 mod stages;
 mod tree;
 
+pub use ann_graph::ParamError;
 pub use error::EvocError;
 pub use evoc::Evoc;
 pub use layers::{DensityLayers, Layer};
-pub use ann_graph::ParamError;
 pub use params::{DensityParams, EvocParams};
 pub use rows::Embeddings;
 pub use tree::{ClusterId, ClusterTree};

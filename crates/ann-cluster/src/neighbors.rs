@@ -104,25 +104,23 @@ impl Neighborhoods {
         self.dissimilarities.extend(part.dissimilarities);
     }
 
-    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are neighbours and no more unlike than `most`.
-    pub(crate) fn pairs_within(&self, most: f32) -> Vec<(u32, u32)> {
-        let mut pairs: Vec<(u32, u32)> = (0..self.len())
-            .flat_map(|row| {
-                let (ids, dissimilarities) = self.of(row);
+    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are neighbours and no more unlike than `most` says of how unlike themselves both are.
+    pub(crate) fn pairs_within(&self, most: impl Fn(f32, f32) -> f32) -> Vec<(u32, u32)> {
+        let itself = |row: u32| self.dissimilarities[row as usize * self.k];
+        let mut pairs = Vec::new();
+        for row in 0..self.len() {
+            let (ids, dissimilarities) = self.of(row);
+            for (&id, &unlike) in ids.iter().zip(dissimilarities).skip(1) {
                 // Stores number rows by u32.
                 let row = row as u32;
-                let near = ids.iter().zip(dissimilarities).filter(move |&(&id, &x)| id != row && x <= most);
-                near.map(move |(&id, _)| (row.min(id), row.max(id)))
-            })
-            .collect();
+                if unlike <= most(itself(row), itself(id)) {
+                    pairs.push((row.min(id), row.max(id)));
+                }
+            }
+        }
         pairs.sort_unstable();
         pairs.dedup();
         pairs
-    }
-
-    /// How unlike itself a row is at most: not 0, since kernels round.
-    pub(crate) fn most_unlike_itself(&self) -> f32 {
-        self.dissimilarities.iter().step_by(self.k.max(1)).copied().fold(0.0, f32::max)
     }
 }
 
@@ -286,7 +284,7 @@ mod tests {
             assert!(unlike[1..].is_sorted());
         }
         let copies: Vec<_> = (0..9).flat_map(|a| (a + 1..9).map(move |b| (a, b))).collect();
-        let pairs = found.pairs_within(found.most_unlike_itself());
+        let pairs = found.pairs_within(f32::min);
         assert!(!pairs.is_empty() && pairs.iter().all(|pair| copies.contains(pair)));
     }
 
@@ -295,24 +293,41 @@ mod tests {
         let floats = mix128(300, 0).base;
         let small: Vec<i8> = floats.as_slice().iter().map(|x| (x * 10.0).round().clamp(-128.0, 127.0) as i8).collect();
         let small = Matrix::new(small, 128).unwrap();
-        let bits = floats.rows().map(|row| row.chunks(8).map(|x| x.iter().fold(0u8, |b, &x| b << 1 | u8::from(x > 0.0))));
+        let bits =
+            floats.rows().map(|row| row.chunks(8).map(|x| x.iter().fold(0u8, |b, &x| b << 1 | u8::from(x > 0.0))));
         let bits = Matrix::new(bits.flatten().collect(), 16).unwrap();
         let alike = |row: usize, other: usize| {
-            let products = |of: &dyn Fn(usize, usize) -> f64| -> [f64; 3] { [of(row, other), of(row, row), of(other, other)] };
-            let float = products(&|a, b| floats.row(a).iter().zip(floats.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum());
-            let dot = products(&|a, b| small.row(a).iter().zip(small.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum());
+            let products =
+                |of: &dyn Fn(usize, usize) -> f64| -> [f64; 3] { [of(row, other), of(row, row), of(other, other)] };
+            let float = products(&|a, b| {
+                floats.row(a).iter().zip(floats.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+            });
+            let dot = products(&|a, b| {
+                small.row(a).iter().zip(small.row(b)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+            });
             let common: u32 = bits.row(row).iter().zip(bits.row(other)).map(|(x, y)| (x & y).count_ones()).sum();
             let either: u32 = bits.row(row).iter().zip(bits.row(other)).map(|(x, y)| (x | y).count_ones()).sum();
-            [-(float[0] / (float[1] * float[2]).sqrt()).log2(), 1.0 / dot[0], -(f64::from(common) / f64::from(either)).log2()]
+            [
+                -(float[0] / (float[1] * float[2]).sqrt()).log2(),
+                1.0 / dot[0],
+                -(f64::from(common) / f64::from(either)).log2(),
+            ]
         };
         let kinds: [Embeddings<'_>; 3] = [(&floats).into(), (&small).into(), (&bits).into()];
         for (kind, rows) in kinds.iter().enumerate() {
             let found = find(rows, 6);
             for row in [0, 7, 299] {
-                let mut truth: Vec<f64> = (0..300).filter(|&other| other != row).map(|other| alike(row, other)[kind]).filter(|x| *x > 0.0).collect();
+                let mut truth: Vec<f64> = (0..300)
+                    .filter(|&other| other != row)
+                    .map(|other| alike(row, other)[kind])
+                    .filter(|x| *x > 0.0)
+                    .collect();
                 truth.sort_by(f64::total_cmp);
                 for (&found, truth) in found.of(row).1[1..].iter().zip(truth) {
-                    assert!((f64::from(found) - truth).abs() < 1e-5 * truth.abs().max(0.1), "{kind} {row}: {found} {truth}");
+                    assert!(
+                        (f64::from(found) - truth).abs() < 1e-5 * truth.abs().max(0.1),
+                        "{kind} {row}: {found} {truth}"
+                    );
                 }
             }
         }

@@ -140,8 +140,12 @@ mod tests {
     fn clusters_last_until_their_sibling_is_too_small() {
         // The root of 100 splits into 60 and 40, and 60 into 30 and 20.
         let branch = |parent, child, size, lambda| Branch { parent, child, lambda, size };
-        let branches =
-            vec![branch(100, 101, 60, 1.0), branch(100, 102, 40, 1.0), branch(101, 103, 30, 2.0), branch(101, 104, 20, 2.0)];
+        let branches = vec![
+            branch(100, 101, 60, 1.0),
+            branch(100, 102, 40, 1.0),
+            branch(101, 103, 30, 2.0),
+            branch(101, 104, 20, 2.0),
+        ];
         let barcode = Barcode::new(&Condensed { n: 100, branches }, 5);
         let spans: Vec<_> = barcode.bars.iter().map(|bar| (bar.birth, bar.death)).collect();
         assert_eq!(spans, [(40, 100), (20, 40), (5, 40), (5, 20), (5, 20)]);

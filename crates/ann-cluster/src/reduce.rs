@@ -62,7 +62,8 @@ impl Start<'_> {
         let coarse = parts.reduced(edges, self.par);
         let means = parts.means(rows, self.par);
         let start = self.level(&coarse, &(&means).into(), most / 4, split_mix(seed, 1))?;
-        let schedule = Schedule { epochs: EPOCHS, alpha: ALPHA, noise_level: self.noise_level, seed: split_mix(seed, 2) };
+        let schedule =
+            Schedule { epochs: EPOCHS, alpha: ALPHA, noise_level: self.noise_level, seed: split_mix(seed, 2) };
         let layout = lay_out(&coarse, start, schedule, self.par, self.monitor.silent())?;
         Ok(parts.expanded(edges, &layout, self.par))
     }
@@ -265,7 +266,9 @@ mod tests {
         };
         for (row, found) in rows.rows().zip(&found) {
             pca.project(row, &mut place);
-            assert!((found[0] - scale * place[0]).abs() < 1e-4 && (found[1].abs() - (scale * place[1]).abs()).abs() < 1e-4);
+            assert!(
+                (found[0] - scale * place[0]).abs() < 1e-4 && (found[1].abs() - (scale * place[1]).abs()).abs() < 1e-4
+            );
         }
         let (low, high) = found.iter().flatten().fold((0.0f32, 0.0f32), |(low, high), &x| (low.min(x), high.max(x)));
         assert!((high - low - 2.0).abs() < 1e-5);

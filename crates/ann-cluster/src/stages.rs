@@ -74,7 +74,10 @@ fn the_hierarchy_of_the_same_points_has_the_same_layers() {
 
     let bars = Barcode::new(&condensed, 5).bars().to_vec();
     let (births, deaths, weights) = (arrays.ids(), arrays.ids(), arrays.floats());
-    assert_eq!(bars.iter().map(|bar| (bar.birth, bar.death)).collect::<Vec<_>>(), births.into_iter().zip(deaths).collect::<Vec<_>>());
+    assert_eq!(
+        bars.iter().map(|bar| (bar.birth, bar.death)).collect::<Vec<_>>(),
+        births.into_iter().zip(deaths).collect::<Vec<_>>()
+    );
     near(&bars.iter().map(|bar| bar.weight).collect::<Vec<_>>()[1..], &weights[1..], 1e-6);
     let (sizes, total) = Barcode::new(&condensed, 5).total_persistence();
     assert_eq!(sizes, arrays.ids());

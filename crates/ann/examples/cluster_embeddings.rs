@@ -33,7 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let found = Evoc::fit(&rows, &EvocParams::default(), Par::Ambient, Monitor::new())?;
     for (number, layer) in found.layers().iter().enumerate() {
         let noise = 100.0 * layer.noise_fraction();
-        println!("layer {number}: {:2} clusters, {noise:4.1} % noise, persistence {:.0}", layer.n_clusters, layer.persistence);
+        println!(
+            "layer {number}: {:2} clusters, {noise:4.1} % noise, persistence {:.0}",
+            layer.n_clusters, layer.persistence
+        );
     }
 
     // The layer that stands out most is the answer, if only one is wanted.

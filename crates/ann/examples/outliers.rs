@@ -47,7 +47,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|&a, &b| factors[b].total_cmp(&factors[a]));
         let found = order[..6].iter().filter(|&&row| row >= 1200).count();
-        println!("{name}: {found} of the six rows off the sheet are among the six that stand out most: {:?}", &order[..6]);
+        println!(
+            "{name}: {found} of the six rows off the sheet are among the six that stand out most: {:?}",
+            &order[..6]
+        );
     }
     Ok(())
 }
