@@ -12,7 +12,8 @@
 
 use crate::dense::{MAX_DIM, MAX_ROWS, check_dense, inverse_norm, padded_len, prepare_dense, unit_distance};
 use crate::{
-    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, ReadRow, RowError, Scalar, VectorError, VectorStore,
+    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, ReadRow, Reorder, RowError, Scalar, VectorError,
+    VectorStore,
 };
 use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
 
@@ -495,6 +496,21 @@ impl<T: Scalar> PushVector for FlatStore<T> {
     }
 }
 
+impl<T: Scalar> Reorder for FlatStore<T> {
+    fn reorder(&mut self, order: &[u32]) {
+        assert_eq!(order.len(), self.len, "as many places as rows");
+        let mut rows = Buffer::zeroed(self.rows.len());
+        for (to, &from) in rows.as_mut_slice().chunks_exact_mut(self.stride).zip(order) {
+            to.copy_from_slice(self.padded_row(from));
+        }
+        if self.keeps_norms() {
+            let norms: Vec<f32> = order.iter().map(|&from| self.inverse_norms[from as usize]).collect();
+            self.inverse_norms = Buffer::from_slice(&norms);
+        }
+        self.rows = rows;
+    }
+}
+
 impl<T: Scalar> ReadRow for FlatStore<T> {
     fn dim(&self) -> usize {
         self.dim
@@ -507,6 +523,10 @@ impl<T: Scalar> ReadRow for FlatStore<T> {
     fn read(&self, id: u32, out: &mut Vec<f32>) {
         out.clear();
         out.extend(self.row(id).iter().map(|x| x.widen()));
+    }
+
+    fn sums_columns(&self) -> bool {
+        self.metric != Metric::Cosine || self.normalises()
     }
 }
 

@@ -31,6 +31,7 @@ mod stats;
 mod store;
 mod topk;
 mod truth;
+mod visited;
 
 pub use ann_simd as simd;
 pub use dense::{MAX_DIM, MAX_ROWS, check_dense, padded_len, prepare_dense, unit_distance};
@@ -51,6 +52,7 @@ pub use rng::{split_mix, unit};
 pub use space::{SpaceOracle, SpaceStore};
 pub use split::{SplitOracle, SplitScratch, SplitStore};
 pub use stats::{MemoryUsage, Route, SearchStats};
-pub use store::{DistanceOracle, PushVector, ReadRow, RowError, VectorError, VectorStore, check_finite};
+pub use store::{DistanceOracle, PushVector, ReadRow, Reorder, RowError, VectorError, VectorStore, check_finite};
 pub use topk::TopK;
 pub use truth::GroundTruth;
+pub use visited::Visited;

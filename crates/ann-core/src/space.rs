@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::dense::MAX_ROWS;
 use crate::distance::{Distance, ElementError};
-use crate::{DistanceOracle, PushVector, RowError, VectorError, VectorStore};
+use crate::{DistanceOracle, PushVector, Reorder, RowError, VectorError, VectorStore};
 
 /// Owned rows compared as `V` by a [`Distance`]: `SpaceStore<str, _>` keeps `String`s, `SpaceStore<[f64], _>` keeps
 /// `Vec<f64>`s, and for a `Clone` struct of yours `SpaceStore<YourStruct, _>` keeps the struct.
@@ -163,6 +163,19 @@ where
 
     fn swap_remove(&mut self, id: u32) {
         self.rows.swap_remove(id as usize);
+    }
+}
+
+impl<V, D> Reorder for SpaceStore<V, D>
+where
+    V: ?Sized + ToOwned<Owned: Send + Sync> + Sync,
+    D: Distance<V>,
+{
+    fn reorder(&mut self, order: &[u32]) {
+        assert_eq!(order.len(), self.rows.len(), "as many places as rows");
+        let mut rows: Vec<Option<V::Owned>> = std::mem::take(&mut self.rows).into_iter().map(Some).collect();
+        // Every row is named once, as the caller says.
+        self.rows.extend(order.iter().filter_map(|&from| rows[from as usize].take()));
     }
 }
 

@@ -150,6 +150,24 @@ pub trait PushVector: VectorStore {
     }
 }
 
+/// A store whose rows can change places: trees keep together what they compare together.
+pub trait Reorder: VectorStore {
+    /// Row `i` becomes what row `order[i]` was; `order` holds every row once.
+    ///
+    /// # Panics
+    /// If `order` is shorter or longer, or names no row.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric, Reorder};
+    /// let rows = Matrix::from_rows(&[[0.0], [1.0], [3.0]])?;
+    /// let mut store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+    /// store.reorder(&[2, 0, 1]);
+    /// assert_eq!((store.row(0), store.row(1)), (&[3.0][..], &[0.0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn reorder(&mut self, order: &[u32]);
+}
+
 /// A store whose rows can be read back as `f32`.
 pub trait ReadRow: VectorStore<Vector = [f32]> {
     /// Columns of a row.
@@ -163,6 +181,13 @@ pub trait ReadRow: VectorStore<Vector = [f32]> {
     /// # Panics
     /// If `id` is no row.
     fn read(&self, id: u32, out: &mut Vec<f32>);
+
+    /// Whether distances are made of the values that [`Self::read`] gives alone: an oracle then sums over columns what a query, prepared like a row
+    /// ([`prepare_dense`](crate::prepare_dense)), and a row have there. The sum over up to eight columns is that of pairs of pairs on every instruction set, each part rounded:
+    /// column `i` with column `i + 4`, the first sum with the third and the second with the fourth, then the two.
+    fn sums_columns(&self) -> bool {
+        false
+    }
 }
 
 /// What is wrong with a vector.

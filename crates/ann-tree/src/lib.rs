@@ -1,3 +1,18 @@
 //! Tree indexes: space cut in two, again and again.
+//!
+//! A tree index is rows in the order of leaves, married to a [store](ann_core::VectorStore), and what is known of the branches that lead to them. Read `shape` (where
+//! nodes are), `order` (which row is where), `nearest` and `pending` (what a search found and what it left for later), `walk` (the two searches), then
+//! [`KdTree`].
 
 #![forbid(unsafe_code)]
+
+mod kd;
+mod nearest;
+mod order;
+mod params;
+mod pending;
+mod shape;
+mod walk;
+
+pub use kd::{KdScratch, KdTree};
+pub use params::{BuildError, ParamError, TreeSearch};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "DEG" [ DEGREE ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
@@ -26,7 +26,7 @@ use super::spec::{
 };
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 6] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "Auto"];
+const STRUCTURES: [&str; 7] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "KDTree", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -137,10 +137,11 @@ impl<'a> Cursor<'a> {
                 self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
             }
             "DEG" => self.deg(),
+            "KDTREE" => Ok((Structure::KdTree, "`@` or the end")),
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`"))
+                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`"))
             }
         }
     }
@@ -428,6 +429,7 @@ mod tests {
             ("vamana", "Vamana64"),
             ("VAMANA32_flat@ip", "Vamana32@ip"),
             ("Vamana48 , block2", "Vamana48,Block2"),
+            ("kdtree @ L1", "KDTree@l1"),
             ("sq8", "SQ8"),
             ("SQ4@ip", "SQ4@ip"),
             ("HNSW32_SQ8", "HNSW32,SQ8"),
@@ -449,7 +451,7 @@ mod tests {
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let (either, tail, end) = (
-            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`",
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`",
             "`,`, `_`, `@` or the end",
             "the end",
         );
@@ -492,6 +494,8 @@ mod tests {
             ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
             ("HNSW16_32", 8, rows, "32", Some("HNSW16,32")),
             ("HNSW16,32,", 11, rows, "", None),
+            ("KDTree4", 7, "`@` or the end", "4", None),
+            ("KDTre@l2", 1, either, "KDTre", Some("KDTree@l2")),
             ("SQ5", 1, either, "SQ5", None),
             ("SQ8,Refine(Flat)", 4, "`@` or the end", ",", None),
             ("HNSW16,SQ88", 8, m0, "SQ88", None),

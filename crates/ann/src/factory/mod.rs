@@ -19,6 +19,8 @@ mod graph;
 #[cfg(feature = "quant")]
 mod quant;
 mod spec;
+#[cfg(feature = "tree")]
+mod tree;
 #[cfg(all(feature = "graph", feature = "quant"))]
 mod trial;
 

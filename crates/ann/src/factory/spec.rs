@@ -37,6 +37,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid; `NSW` as `NSW16` |
 /// | `Vamana64` | the graph of DiskANN, up to 64 links; `Vamana` as `Vamana64` |
 /// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
+/// | `KDTree` | a KD-tree, exact unless `checks` is given; for few columns |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
@@ -62,7 +63,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -100,6 +101,8 @@ pub enum Structure {
         /// Edges of every point, even, 4 to 512.
         degree: usize,
     },
+    /// Rows in cells that are cut at medians, with a box around each.
+    KdTree,
     /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
         /// How it is linked.
@@ -309,6 +312,7 @@ impl fmt::Display for Structure {
                 links.fmt(f)?;
                 codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
             }
+            Self::KdTree => f.write_str("KDTree"),
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
@@ -336,7 +340,15 @@ mod tests {
         let blocks = (links(), BITS).prop_map(|(links, bits)| Structure::Blocks { links, bits });
         let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
         let deg = (2usize..=256).prop_map(|half| Structure::Deg { degree: 2 * half });
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, deg, auto]
+        prop_oneof![
+            Just(Structure::Flat),
+            Just(Structure::KdTree),
+            code().prop_map(Structure::Codes),
+            graph,
+            blocks,
+            deg,
+            auto
+        ]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {

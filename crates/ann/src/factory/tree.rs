@@ -1,0 +1,84 @@
+//! Trees behind the door of every index.
+
+use super::Structure;
+use super::build::{BuildOptions, Element};
+use crate::Error;
+use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
+use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
+use ann_tree::{KdTree, TreeSearch};
+
+/// A KD-tree over rows of `T`.
+pub(super) fn kd<T: Element>(
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    Ok(Box::new(Erased::new(KdTree::build(store, options.par, options.monitor)?)))
+}
+
+impl SearchParams {
+    /// What trees are asked for.
+    fn of_tree(&self) -> TreeSearch {
+        TreeSearch { checks: self.checks }
+    }
+}
+
+/// Rows of a store that is in another order, by their numbers: `rows[i]` is the row at place `i`.
+fn in_order(store: &impl RowStore, rows: &[u32]) -> Option<Matrix<f32>> {
+    let kept = store.vectors()?;
+    let mut values = vec![0.0; rows.len() * kept.dim()];
+    for (place, &row) in rows.iter().enumerate() {
+        values[row as usize * kept.dim()..][..kept.dim()].copy_from_slice(kept.row(place));
+    }
+    Matrix::new(values, kept.dim()).ok()
+}
+
+impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<S> {
+    type Store = S;
+    type Wide = KdTree<S::Wide>;
+
+    fn structure(&self) -> Structure {
+        Structure::KdTree
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        in_order(self.store(), self.rows())
+    }
+
+    fn params(params: &SearchParams) -> TreeSearch {
+        params.of_tree()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &TreeSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        KdTree::search_row(self, row, k, params, filter, scratch, out)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Ok(KdTree::extend(self, rows.rows(), par, monitor)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        KdTree::purge(self, dead, par)
+    }
+
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+        KdTree::with_store(self, store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
