@@ -2,17 +2,29 @@
 //!
 //! A tree index is rows in the order of leaves, married to a [store](ann_core::VectorStore), and what is known of the branches that lead to them. Read `shape` (where
 //! nodes are), `order` (which row is where), `nearest` and `pending` (what a search found and what it left for later), `walk` (the two searches), then
-//! [`KdTree`].
+//! [`KdTree`]. Trees without bounds are [`RpForest`] and [`KMeansTree`]: read `euclid` (rows as points), `places` and `open` (what the two share), then each.
 
 #![forbid(unsafe_code)]
 
+mod euclid;
 mod kd;
+mod kmeans_tree;
 mod nearest;
+mod open;
 mod order;
 mod params;
 mod pending;
+#[cfg(feature = "persist")]
+mod persist;
+mod places;
+mod rp_forest;
 mod shape;
 mod walk;
 
 pub use kd::{KdScratch, KdTree};
+pub use kmeans_tree::{Centres, CentresScratch, KMeansTree, KMeansTreeParams};
 pub use params::{BuildError, ParamError, TreeSearch};
+#[cfg(feature = "persist")]
+pub use persist::Stored;
+pub use places::{CellScratch, CellTree, Cells};
+pub use rp_forest::{Forest, ForestScratch, RpForest, RpForestParams};

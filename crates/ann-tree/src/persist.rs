@@ -1,0 +1,64 @@
+//! A [`CellTree`] in the container: the store as a part in the order of cells, that order as a section, and what the cells add.
+
+use crate::euclid::Euclid;
+use crate::order::LeafOrder;
+use crate::places::{CellTree, Cells};
+use ann_core::{Metric, ReadRow, Reorder};
+use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Cells as sections.
+pub trait Stored: Cells<Params: Serialize + DeserializeOwned> {
+    #[doc(hidden)]
+    const KIND: &'static str;
+    #[doc(hidden)]
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError>;
+    /// Reads cells of `rows` rows, in which no search goes astray.
+    #[doc(hidden)]
+    fn load(archive: &Archive, params: &Self::Params, euclid: &Euclid, rows: usize) -> Result<Self, LoadError>;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Meta<P> {
+    params: P,
+    /// Rows in cells; those behind them are beside the tree.
+    rows: u64,
+    /// Norm of all points under inner products.
+    norm: f32,
+}
+
+impl<C: Stored, S: ReadRow + Reorder + Persist> Persist for CellTree<C, S> {
+    const KIND: &'static str = C::KIND;
+    const VERSION: u16 = 1;
+
+    fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {
+        writer.meta(&Meta { params: self.params.clone(), rows: self.rows as u64, norm: self.euclid.norm() })?;
+        writer.part("store", &self.store)?;
+        writer.section("rows", self.order.rows())?;
+        self.cells.save(writer)
+    }
+
+    fn load(archive: &Archive) -> Result<Self, LoadError> {
+        let Meta { params, rows, norm } = archive.meta::<Meta<C::Params>>()?;
+        archive.valid("params", C::check(&params))?;
+        if !(0.0..=f32::MAX).contains(&norm) {
+            return Err(archive.corrupt("norm", format!("{norm} is not the norm of a point")));
+        }
+        let store: S = archive.part("store")?;
+        let rows = usize::try_from(rows).ok().filter(|&rows| rows <= store.len());
+        let rows = rows.ok_or_else(|| archive.corrupt("rows", "more rows in cells than there are"))?;
+        let order = LeafOrder::from_rows(archive.section_of("rows", store.len())?)
+            .ok_or_else(|| archive.corrupt("rows", "a row is missing, or there twice"))?;
+        let (metric, dim): (Metric, usize) = (store.metric(), store.dim());
+        let euclid = archive.valid("arch", Euclid::with_norm(metric, dim, norm))?;
+        let cells = C::load(archive, &params, &euclid, rows)?;
+        Ok(Self { params, euclid, cells, rows, order, store })
+    }
+}
+
+/// Whether these are the beginnings of parts of `all`, one after another from 0 on, and the end of the last.
+pub(crate) fn rising(starts: &[u32], all: usize) -> bool {
+    let ends = starts.first() == Some(&0) && starts.last().is_some_and(|&end| end as usize == all);
+    ends && starts.is_sorted()
+}
