@@ -14,6 +14,9 @@ pub struct Euclid {
     dim: usize,
     /// Norm of all rows under inner products.
     norm: f32,
+    /// Where all rows are whole numbers, what centres are rounded to, so that squared distances to them are exact and no
+    /// instruction set rounds them in its own way.
+    grid: Option<f32>,
     /// Squared distances between points.
     pub squared: Kernel<f32, f32>,
     /// Products of points.
@@ -29,15 +32,20 @@ impl Euclid {
     /// The space of the rows of `store`.
     pub fn of<S: ReadRow>(store: &S, par: Par) -> Result<Self, ArchError> {
         let mut euclid = Self::with_norm(store.metric(), store.dim(), 0.0)?;
-        if store.metric() == Metric::InnerProduct {
-            let pool = ScratchPool::<Vec<f32>>::default();
-            let norms = par.map_chunks(store.len(), CHUNK, &pool, |row, range| {
-                range.fold(0f64, |norm, place| {
-                    store.read(place as u32, row);
-                    norm.max(norm_squared(row))
-                })
+        let pool = ScratchPool::<Vec<f32>>::default();
+        let parts = par.map_chunks(store.len(), CHUNK, &pool, |row, range| {
+            let mut all = Extent::default();
+            range.for_each(|place| {
+                store.read(place as u32, row);
+                all.add(row);
             });
-            euclid.norm = norms.into_iter().fold(0f64, f64::max).sqrt().min(f64::from(f32::MAX)) as f32;
+            all
+        });
+        let all = parts.iter().fold(Extent::default(), Extent::with);
+        match store.metric() {
+            Metric::InnerProduct => euclid.norm = all.squares.sqrt().min(f64::from(f32::MAX)) as f32,
+            Metric::L2 | Metric::L1 if all.whole => euclid.grid = all.grid(store.dim()),
+            _ => {}
         }
         Ok(euclid)
     }
@@ -52,11 +60,16 @@ impl Euclid {
         else {
             unreachable!("{missing}")
         };
-        Ok(Self { metric, dim, norm, squared, dot, bytes })
+        Ok(Self { metric, dim, norm, grid: None, squared, dot, bytes })
     }
 
     pub fn norm(&self) -> f32 {
         self.norm
+    }
+
+    /// What values of centres are whole multiples of, if of anything.
+    pub fn grid(&self) -> Option<f32> {
+        self.grid
     }
 
     /// Values of a point, with zeros that spare kernels a tail.
@@ -110,4 +123,48 @@ pub struct Points {
 /// In f64, and so the same on every instruction set.
 fn norm_squared(row: &[f32]) -> f64 {
     row.iter().map(|&x| f64::from(x) * f64::from(x)).sum()
+}
+
+/// What is known of the values of some rows.
+struct Extent {
+    /// The largest sum of squares of a row.
+    squares: f64,
+    least: f32,
+    most: f32,
+    whole: bool,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { squares: 0.0, least: f32::INFINITY, most: f32::NEG_INFINITY, whole: true }
+    }
+}
+
+impl Extent {
+    fn add(&mut self, row: &[f32]) {
+        self.squares = self.squares.max(norm_squared(row));
+        for &x in row {
+            (self.least, self.most) = (self.least.min(x), self.most.max(x));
+            self.whole &= x == x.trunc();
+        }
+    }
+
+    fn with(self, other: &Self) -> Self {
+        Self {
+            squares: self.squares.max(other.squares),
+            least: self.least.min(other.least),
+            most: self.most.max(other.most),
+            whole: self.whole && other.whole,
+        }
+    }
+
+    /// The finest grid on which sums of `dim` squared differences are below 2^24 steps squared, and so exact.
+    fn grid(&self, dim: usize) -> Option<f32> {
+        let bound = dim as f64 * (f64::from(self.most) - f64::from(self.least)).powi(2);
+        (0..=8)
+            .rev()
+            .map(|bits| f64::from(1 << bits))
+            .find(|steps| bound * steps * steps <= f64::from(1 << 24))
+            .map(|steps| (1.0 / steps) as f32)
+    }
 }

@@ -21,7 +21,7 @@ pub use params::KMeansTreeParams;
 use crate::euclid::Euclid;
 use crate::open::Opening;
 use crate::pending::{Branch, Pending};
-use crate::places::{CellTree, Cells};
+use crate::places::{CellTree, Cells, LEAF};
 use crate::{BuildError, ParamError};
 use ann_core::simd::Buffer;
 use ann_core::{Monitor, Par, ReadRow};
@@ -40,9 +40,6 @@ use ann_core::{Monitor, Par, ReadRow};
 /// ```
 pub type KMeansTree<S> = CellTree<Centres, S>;
 
-/// Marks a branch that is a leaf.
-const LEAF: u32 = 1 << 31;
-
 /// The cells of a [`KMeansTree`]. Branches of a node are side by side, and node 0 is the root.
 #[derive(Debug, Clone, Default)]
 pub struct Centres {
@@ -50,7 +47,7 @@ pub struct Centres {
     centres: Buffer<f32>,
     /// Mean squared distance of the rows of a branch to its centre.
     spreads: Buffer<f32>,
-    /// The node that a branch leads to, or the leaf and [`LEAF`].
+    /// The node that a branch leads to, or the leaf and a bit that says so.
     links: Buffer<u32>,
     /// The first branch of every node, and the end of the last.
     firsts: Buffer<u32>,

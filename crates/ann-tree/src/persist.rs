@@ -2,7 +2,7 @@
 
 use crate::euclid::Euclid;
 use crate::order::LeafOrder;
-use crate::places::{CellTree, Cells};
+use crate::places::{CellTree, Cells, LEAF};
 use ann_core::{Metric, ReadRow, Reorder};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
 use serde::de::DeserializeOwned;
@@ -61,4 +61,17 @@ impl<C: Stored, S: ReadRow + Reorder + Persist> Persist for CellTree<C, S> {
 pub(crate) fn rising(starts: &[u32], all: usize) -> bool {
     let ends = starts.first() == Some(&0) && starts.last().is_some_and(|&end| end as usize == all);
     ends && starts.is_sorted()
+}
+
+/// Whether every link leads to a leaf or to a node behind the one it comes from, and to each but once: so a search ends.
+pub(crate) fn is_tree(links: impl IntoIterator<Item = (Option<usize>, u32)>, nodes: usize, leaves: usize) -> bool {
+    let mut met = vec![false; nodes.saturating_add(leaves)];
+    links.into_iter().all(|(from, to)| {
+        let number = (to & !LEAF) as usize;
+        let (there, at) = match to & LEAF {
+            0 => (number < nodes && from.is_none_or(|from| number > from), number),
+            _ => (number < leaves, nodes + number),
+        };
+        there && !std::mem::replace(&mut met[at], true)
+    })
 }

@@ -21,7 +21,7 @@ pub use params::RpForestParams;
 use crate::euclid::Euclid;
 use crate::open::Opening;
 use crate::pending::{Branch, Pending};
-use crate::places::{CellTree, Cells};
+use crate::places::{CellTree, Cells, LEAF};
 use crate::{BuildError, ParamError};
 use ann_core::simd::{Buffer, Rows};
 use ann_core::{Monitor, Par, ReadRow, padded_len};
@@ -40,13 +40,10 @@ use ann_core::{Monitor, Par, ReadRow, padded_len};
 /// ```
 pub type RpForest<S> = CellTree<Forest, S>;
 
-/// Marks a child that is a leaf.
-const LEAF: u32 = 1 << 31;
-
 /// The cells of an [`RpForest`]: nodes of all trees, leaves of all trees.
 #[derive(Debug, Clone, Default)]
 pub struct Forest {
-    /// A node, or a leaf and [`LEAF`], per tree.
+    /// A node, or a leaf and a bit that says so, per tree.
     roots: Buffer<u32>,
     /// A row per node.
     normals: Buffer<i8>,

@@ -156,8 +156,14 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "tree")]
         Structure::KdTree => Ok(erase(archive.part::<ann_tree::KdTree<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::RpForest { .. } => Ok(erase(archive.part::<ann_tree::RpForest<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::KMeansTree { .. } => Ok(erase(archive.part::<ann_tree::KMeansTree<FlatStore<T>>>("index")?)),
         #[cfg(not(feature = "tree"))]
-        Structure::KdTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
+        Structure::KdTree | Structure::RpForest { .. } | Structure::KMeansTree { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "tree" })
+        }
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

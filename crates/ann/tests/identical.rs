@@ -12,6 +12,9 @@ use std::process::Command;
 /// Marks the line in which a child process tells its hashes.
 const MARK: &str = "hashes:";
 
+/// What is built.
+const SPECS: [&str; 3] = ["HNSW16", "RPForest4", "KMeansTree8"];
+
 /// Enough rows for several layers and rounds of many rows.
 const ROWS: u64 = 2500;
 
@@ -41,10 +44,10 @@ fn long() -> Matrix<f32> {
 }
 
 /// SHA-256 of the file of an index that is built and then grown.
-fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
+fn hash(spec: &str, rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     let options = BuildOptions { metric, par, ef_construction: 60, ..BuildOptions::default() };
     let (first, rest) = (rows.view().slice(0..rows.len() - 50), rows.view().slice(rows.len() - 50..rows.len()));
-    let mut index = "HNSW16".parse::<Spec>().unwrap().build(first, &options).unwrap();
+    let mut index = spec.parse::<Spec>().unwrap().build(first, &options).unwrap();
     index.add_with(rest, None, par, ann::Monitor::new()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.ann");
@@ -55,7 +58,8 @@ fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
 fn integral_hashes() -> Vec<String> {
     integral()
         .iter()
-        .flat_map(|rows| [Metric::L2, Metric::L1].map(|metric| hash(rows, metric, Par::Threads(2))))
+        .flat_map(|rows| [Metric::L2, Metric::L1].map(|metric| (rows, metric)))
+        .flat_map(|(rows, metric)| SPECS.map(|spec| hash(spec, rows, metric, Par::Threads(2))))
         .collect()
 }
 
@@ -64,9 +68,15 @@ fn files_are_identical_on_any_number_of_threads() {
     let [bytes, ..] = integral();
     let fractional = || [(fractional(), Metric::L2), (fractional(), Metric::Cosine), (long(), Metric::Cosine)];
     for (rows, metric) in [(bytes, Metric::L2)].into_iter().chain(fractional()) {
-        let serial = hash(&rows, metric, Par::Serial);
-        for threads in [1, 2, 8] {
-            assert_eq!(hash(&rows, metric, Par::Threads(threads)), serial, "{metric} on {threads} threads");
+        for spec in SPECS {
+            let serial = hash(spec, &rows, metric, Par::Serial);
+            for threads in [1, 2, 8] {
+                assert_eq!(
+                    hash(spec, &rows, metric, Par::Threads(threads)),
+                    serial,
+                    "{spec}, {metric} on {threads} threads"
+                );
+            }
         }
     }
 }

@@ -150,6 +150,8 @@ fn a_window_slides_over_indexes_of_every_kind() {
         "SQ8",
         "HNSW8",
         "DEG12",
+        "RPForest4",
+        "KMeansTree16",
         "HNSW8,SQ8",
         "HNSW8,Block2",
         "HNSW8,SQ8,Refine(Flat)",

@@ -2,9 +2,10 @@
 //!
 //! Rows are read from the store when they are compared and not kept, so a build needs little memory. What a node does depends on its rows, the seed and its way from the root alone.
 
-use super::{Centres, KMeansTreeParams, LEAF};
+use super::{Centres, KMeansTreeParams};
 use crate::BuildError;
 use crate::euclid::{Euclid, Points};
+use crate::places::LEAF;
 use ann_core::{Monitor, Par, ReadRow, ScratchPool, split_mix};
 
 /// Rows for every centre among which it is found.
@@ -140,6 +141,8 @@ impl<S: ReadRow> Grower<'_, S> {
             let row = of_part(count, some, i, !draw);
             centres.extend_from_slice(&points.values[row * width..][..width]);
         }
+        let grid = self.euclid.grid();
+        let rounded = |x: f32| grid.map_or(x, |grid| (x / grid).round() * grid);
         let mut before = vec![usize::MAX; some];
         for _ in 0..self.params.iterations {
             let (mut sums, mut counts, mut moved) = (vec![0f32; count * width], vec![0f32; count], false);
@@ -154,7 +157,7 @@ impl<S: ReadRow> Grower<'_, S> {
             }
             for ((centre, sum), &count) in centres.chunks_exact_mut(width).zip(sums.chunks_exact(width)).zip(&counts) {
                 if count > 0.0 {
-                    centre.iter_mut().zip(sum).for_each(|(x, sum)| *x = sum / count);
+                    centre.iter_mut().zip(sum).for_each(|(x, sum)| *x = rounded(sum / count));
                 }
             }
         }

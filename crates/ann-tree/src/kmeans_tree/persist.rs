@@ -1,8 +1,8 @@
 //! The cells of a k-means tree in the container. Version 1.
 
-use super::{Centres, KMeansTreeParams, LEAF};
+use super::{Centres, KMeansTreeParams};
 use crate::euclid::Euclid;
-use crate::persist::{Stored, rising};
+use crate::persist::{Stored, is_tree, rising};
 use ann_io::container::{Archive, LoadError, SaveError, Writer};
 
 impl Stored for Centres {
@@ -34,16 +34,10 @@ impl Stored for Centres {
         if !rising(&cells.starts, rows) {
             return corrupt("starts", "a leaf begins before the last, or behind all rows");
         }
-        for node in 0..nodes {
-            for &link in &cells.links[cells.firsts[node] as usize..cells.firsts[node + 1] as usize] {
-                let there = match link & LEAF {
-                    0 => (link as usize) > node && (link as usize) < nodes,
-                    _ => ((link & !LEAF) as usize) < leaves,
-                };
-                if !there {
-                    return corrupt("links", "a branch leads to no leaf, or to no node below");
-                }
-            }
+        let branches = |node: usize| cells.firsts[node] as usize..cells.firsts[node + 1] as usize;
+        let links = (0..nodes).flat_map(|node| cells.links[branches(node)].iter().map(move |&link| (Some(node), link)));
+        if !is_tree(links, nodes, leaves) {
+            return corrupt("links", "a branch leads to no leaf and to no node below, or to one that another leads to");
         }
         Ok(cells)
     }

@@ -2,9 +2,10 @@
 //!
 //! Near the root rows are read from the store, in the order of places; a node of few rows has them all read into memory that is near the processor, and goes on there.
 
-use super::{Forest, LEAF, RpForestParams};
+use super::{Forest, RpForestParams};
 use crate::BuildError;
 use crate::euclid::{Euclid, Points};
+use crate::places::LEAF;
 use ann_core::{Monitor, Par, ReadRow, ScratchPool, padded_len, split_mix};
 
 /// Rows of which the two centres are found, and how often.

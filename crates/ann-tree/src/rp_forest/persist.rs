@@ -1,8 +1,8 @@
 //! The cells of an RP-forest in the container. Version 1.
 
-use super::{Forest, LEAF, RpForestParams};
+use super::{Forest, RpForestParams};
 use crate::euclid::Euclid;
-use crate::persist::{Stored, rising};
+use crate::persist::{Stored, is_tree, rising};
 use ann_core::padded_len;
 use ann_io::container::{Archive, LoadError, SaveError, Writer};
 
@@ -42,15 +42,10 @@ impl Stored for Forest {
         if forest.places.iter().any(|&place| place as usize >= rows) {
             return corrupt("places", "a place that no row is at");
         }
-        let there = |from: Option<usize>, to: u32| match to & LEAF {
-            0 => from.is_none_or(|from| to as usize > from) && (to as usize) < nodes,
-            _ => ((to & !LEAF) as usize) < leaves,
-        };
-        if !forest.roots.iter().all(|&root| there(None, root)) {
-            return corrupt("roots", "a tree that begins nowhere");
-        }
-        if !forest.children.iter().enumerate().all(|(i, &child)| there(Some(i / 2), child)) {
-            return corrupt("children", "a child that is no leaf, or no node below");
+        let roots = forest.roots.iter().map(|&root| (None, root));
+        let links = roots.chain(forest.children.iter().enumerate().map(|(i, &child)| (Some(i / 2), child)));
+        if !is_tree(links, nodes, leaves) {
+            return corrupt("children", "a child is no leaf and no node below, or the child of another, too");
         }
         Ok(forest)
     }

@@ -141,8 +141,14 @@ fn build_over<T: Element>(
         Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(feature = "tree")]
         Structure::KdTree => super::tree::kd::<T>(vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::RpForest { trees } => super::tree::forest::<T>(trees, vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::KMeansTree { branching } => super::tree::kmeans::<T>(branching, vectors, options),
         #[cfg(not(feature = "tree"))]
-        Structure::KdTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
+        Structure::KdTree | Structure::RpForest { .. } | Structure::KMeansTree { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "tree" })
+        }
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

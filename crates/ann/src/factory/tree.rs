@@ -5,7 +5,7 @@ use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
-use ann_tree::{KdTree, TreeSearch};
+use ann_tree::{CellTree, Centres, Forest, KMeansTree, KMeansTreeParams, KdTree, RpForest, RpForestParams, TreeSearch};
 
 /// A KD-tree over rows of `T`.
 pub(super) fn kd<T: Element>(
@@ -14,6 +14,28 @@ pub(super) fn kd<T: Element>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
     Ok(Box::new(Erased::new(KdTree::build(store, options.par, options.monitor)?)))
+}
+
+/// An RP-forest over rows of `T`.
+pub(super) fn forest<T: Element>(
+    trees: usize,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let &BuildOptions { metric, seed, par, monitor, .. } = options;
+    let params = RpForestParams { trees, seed, ..RpForestParams::default() };
+    Ok(Box::new(Erased::new(RpForest::build(FlatStore::<T>::from_rows(vectors, metric)?, params, par, monitor)?)))
+}
+
+/// A k-means tree over rows of `T`.
+pub(super) fn kmeans<T: Element>(
+    branching: usize,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let &BuildOptions { metric, seed, par, monitor, .. } = options;
+    let params = KMeansTreeParams { branching, seed, ..KMeansTreeParams::default() };
+    Ok(Box::new(Erased::new(KMeansTree::build(FlatStore::<T>::from_rows(vectors, metric)?, params, par, monitor)?)))
 }
 
 impl SearchParams {
@@ -75,6 +97,80 @@ impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
         KdTree::with_store(self, store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
+
+/// Cells with a name in a spec.
+#[cfg(feature = "io")]
+pub(crate) trait Named: ann_tree::Stored {
+    fn structure(params: &Self::Params) -> Structure;
+}
+
+/// Cells with a name in a spec.
+#[cfg(not(feature = "io"))]
+pub(crate) trait Named: ann_tree::Cells {
+    fn structure(params: &Self::Params) -> Structure;
+}
+
+impl Named for Forest {
+    fn structure(params: &RpForestParams) -> Structure {
+        Structure::RpForest { trees: params.trees }
+    }
+}
+
+impl Named for Centres {
+    fn structure(params: &KMeansTreeParams) -> Structure {
+        Structure::KMeansTree { branching: params.branching }
+    }
+}
+
+impl<C: Named, S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for CellTree<C, S> {
+    type Store = S;
+    type Wide = CellTree<C, S::Wide>;
+
+    fn structure(&self) -> Structure {
+        C::structure(self.params())
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        in_order(self.store(), self.rows())
+    }
+
+    fn params(params: &SearchParams) -> TreeSearch {
+        params.of_tree()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &TreeSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        CellTree::search_row(self, row, k, params, filter, scratch, out)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Ok(CellTree::extend(self, rows.rows(), par, monitor)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        CellTree::purge(self, dead, par)
+    }
+
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+        CellTree::with_store(self, store)
     }
 
     #[cfg(feature = "io")]
