@@ -2,10 +2,12 @@
 //!
 //! A tree index is rows in the order of leaves, married to a [store](ann_core::VectorStore), and what is known of the branches that lead to them. Read `shape` (where
 //! nodes are), `order` (which row is where), `nearest` and `pending` (what a search found and what it left for later), `walk` (the two searches), then
-//! [`KdTree`].
+//! [`KdTree`] and [`BallTree`].
 
 #![forbid(unsafe_code)]
 
+mod ball;
+mod cells;
 mod kd;
 mod nearest;
 mod order;
@@ -14,5 +16,6 @@ mod pending;
 mod shape;
 mod walk;
 
+pub use ball::{BallScratch, BallTree};
 pub use kd::{KdScratch, KdTree};
 pub use params::{BuildError, ParamError, TreeSearch};

@@ -141,8 +141,10 @@ fn build_over<T: Element>(
         Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(feature = "tree")]
         Structure::KdTree => super::tree::kd::<T>(vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::BallTree => super::tree::ball::<T>(vectors, options),
         #[cfg(not(feature = "tree"))]
-        Structure::KdTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
+        Structure::KdTree | Structure::BallTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

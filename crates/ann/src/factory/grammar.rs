@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | "BallTree" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
@@ -26,7 +26,7 @@ use super::spec::{
 };
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 7] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "KDTree", "Auto"];
+const STRUCTURES: [&str; 8] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "KDTree", "BallTree", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -137,11 +137,14 @@ impl<'a> Cursor<'a> {
                 self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
             }
             "DEG" => self.deg(),
+            "BALLTREE" => Ok((Structure::BallTree, "`@` or the end")),
             "KDTREE" => Ok((Structure::KdTree, "`@` or the end")),
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`"))
+                Err(self.unexpected(
+                    "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`",
+                ))
             }
         }
     }
@@ -430,6 +433,7 @@ mod tests {
             ("VAMANA32_flat@ip", "Vamana32@ip"),
             ("Vamana48 , block2", "Vamana48,Block2"),
             ("kdtree @ L1", "KDTree@l1"),
+            ("balltree", "BallTree"),
             ("sq8", "SQ8"),
             ("SQ4@ip", "SQ4@ip"),
             ("HNSW32_SQ8", "HNSW32,SQ8"),
@@ -451,7 +455,7 @@ mod tests {
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let (either, tail, end) = (
-            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`",
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`",
             "`,`, `_`, `@` or the end",
             "the end",
         );

@@ -38,6 +38,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `Vamana64` | the graph of DiskANN, up to 64 links; `Vamana` as `Vamana64` |
 /// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
 /// | `KDTree` | a KD-tree, exact unless `checks` is given; for few columns |
+/// | `BallTree` | a ball tree, exact unless `checks` is given; not for inner products |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
@@ -63,7 +64,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG` or `KDTree`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -103,6 +104,8 @@ pub enum Structure {
     },
     /// Rows in cells that are cut at medians, with a box around each.
     KdTree,
+    /// Rows in cells that are halved between two rows, with a ball around each.
+    BallTree,
     /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
         /// How it is linked.
@@ -313,6 +316,7 @@ impl fmt::Display for Structure {
                 codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
             }
             Self::KdTree => f.write_str("KDTree"),
+            Self::BallTree => f.write_str("BallTree"),
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
@@ -343,6 +347,7 @@ mod tests {
         prop_oneof![
             Just(Structure::Flat),
             Just(Structure::KdTree),
+            Just(Structure::BallTree),
             code().prop_map(Structure::Codes),
             graph,
             blocks,

@@ -5,7 +5,7 @@ use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
-use ann_tree::{KdTree, TreeSearch};
+use ann_tree::{BallTree, KdTree, TreeSearch};
 
 /// A KD-tree over rows of `T`.
 pub(super) fn kd<T: Element>(
@@ -14,6 +14,15 @@ pub(super) fn kd<T: Element>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
     Ok(Box::new(Erased::new(KdTree::build(store, options.par, options.monitor)?)))
+}
+
+/// A ball tree over rows of `T`.
+pub(super) fn ball<T: Element>(
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    Ok(Box::new(Erased::new(BallTree::build(store, options.par, options.monitor)?)))
 }
 
 impl SearchParams {
@@ -75,6 +84,56 @@ impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
         KdTree::with_store(self, store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
+
+impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
+    type Store = S;
+    type Wide = BallTree<S::Wide>;
+
+    fn structure(&self) -> Structure {
+        Structure::BallTree
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        in_order(self.store(), self.rows())
+    }
+
+    fn params(params: &SearchParams) -> TreeSearch {
+        params.of_tree()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &TreeSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        BallTree::search_row(self, row, k, params, filter, scratch, out)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Ok(BallTree::extend(self, rows.rows(), par, monitor)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        BallTree::purge(self, dead, par)
+    }
+
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+        BallTree::with_store(self, store)
     }
 
     #[cfg(feature = "io")]
