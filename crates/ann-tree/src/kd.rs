@@ -28,6 +28,7 @@ use ann_core::{
     SearchStats, VectorError, prepare_dense,
 };
 use boxes::BoxBranches;
+pub(crate) use build::Values;
 use columns::ByColumns;
 
 /// A KD-tree over the rows of a store, which it puts in the order of its leaves.

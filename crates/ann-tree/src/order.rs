@@ -66,7 +66,7 @@ impl LeafOrder {
         self.rows = Buffer::from_slice(&rows);
     }
 
-    /// Appends rows to a store whose first `in_tree` rows are in a tree; says whether so many are beside it that it is to be built anew.
+    /// As [`push_all`], keeping the order.
     pub(crate) fn push_all<'v, S: PushVector>(
         &mut self,
         rows: impl IntoIterator<Item = &'v S::Vector>,
@@ -77,13 +77,7 @@ impl LeafOrder {
     where
         S::Vector: 'v,
     {
-        let before = store.len();
-        store.push_all(rows)?;
-        let is_long = tail_is_long(store.len() - in_tree, in_tree);
-        if is_long && let Err(cancelled) = monitor.report(before as u64, store.len() as u64) {
-            store.truncate(before);
-            return Err(cancelled.into());
-        }
+        let is_long = push_all(store, rows, in_tree, monitor)?;
         for row in self.rows.len()..store.len() {
             self.rows.push(row as u32);
             self.places.push(row as u32);
@@ -118,6 +112,26 @@ impl LeafOrder {
     pub(crate) fn memory_usage(&self) -> usize {
         self.rows.memory_bytes() + self.places.memory_bytes()
     }
+}
+
+/// Appends rows to a store whose first `in_tree` rows are in a tree; says whether so many are beside it that it is to be built anew.
+pub(crate) fn push_all<'v, S: PushVector>(
+    store: &mut S,
+    rows: impl IntoIterator<Item = &'v S::Vector>,
+    in_tree: usize,
+    monitor: Monitor<'_>,
+) -> Result<bool, BuildError>
+where
+    S::Vector: 'v,
+{
+    let before = store.len();
+    store.push_all(rows)?;
+    let is_long = tail_is_long(store.len() - in_tree, in_tree);
+    if is_long && let Err(cancelled) = monitor.report(before as u64, store.len() as u64) {
+        store.truncate(before);
+        return Err(cancelled.into());
+    }
+    Ok(is_long)
 }
 
 /// Whether so many rows beside a tree of `rows` rows are better put into it: more than a thousand and than one in 256, which at a few nanoseconds each are compared in

@@ -158,8 +158,12 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         Structure::KdTree => Ok(erase(archive.part::<ann_tree::KdTree<FlatStore<T>>>("index")?)),
         #[cfg(feature = "tree")]
         Structure::BallTree => Ok(erase(archive.part::<ann_tree::BallTree<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::KdForest { .. } => Ok(erase(archive.part::<ann_tree::KdForest<FlatStore<T>>>("index")?)),
         #[cfg(not(feature = "tree"))]
-        Structure::KdTree | Structure::BallTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
+        Structure::KdTree | Structure::BallTree | Structure::KdForest { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "tree" })
+        }
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

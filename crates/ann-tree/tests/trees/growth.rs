@@ -1,9 +1,9 @@
 //! Rows that come and go, threads, and memory.
 
-use crate::support::{ball, kd, queries, rows, same, search, store};
+use crate::support::{ball, forest, kd, queries, rows, same, search, store};
 use ann_core::simd::CountingAllocator;
 use ann_core::{All, Cancelled, Exact, Index, Metric, Monitor, Par, RowSet, Searcher};
-use ann_tree::{BallTree, BuildError, KdTree, TreeSearch};
+use ann_tree::{BallTree, BuildError, KdForest, KdForestParams, KdTree, TreeSearch};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[global_allocator]
@@ -94,6 +94,7 @@ fn searches_allocate_nothing_after_the_first() {
     }
     check(&kd::<f32>(&base, Metric::L2), &base);
     check(&ball::<f32>(&base, Metric::L2), &base);
+    check(&forest::<f32>(&base, Metric::L2, 3), &base);
 }
 
 #[test]
@@ -104,4 +105,43 @@ fn what_a_tree_weighs_is_told() {
     assert!((20.0..23.0).contains(&(kd.structure as f64 / 1e4)) && kd.vectors >= 160_000, "{kd:?}");
     let ball = ball::<f32>(&base, Metric::L2).memory_usage();
     assert!((12.0..13.0).contains(&(ball.structure as f64 / 1e4)), "{ball:?}");
+}
+
+/// With as many checks as rows a forest compares everything that its bounds do not rule out, whatever comes and goes.
+#[test]
+fn rows_come_and_go_in_a_forest() {
+    let base = rows("gauss", 5000, 10, 3);
+    let params = KdForestParams { trees: 3, leaf: 5, seed: 1 };
+    let first = store::<f32>(&rows("gauss", 300, 10, 3), Metric::L2);
+    let mut forest = KdForest::build(first, params, Par::Serial, Monitor::new()).unwrap();
+    for part in [300..700, 700..5000] {
+        forest.extend(base.view().slice(part).rows(), Par::Serial, Monitor::new()).unwrap();
+    }
+    let dead: RowSet = (0..5000).filter(|row| row % 3 == 1).collect();
+    let mut exact = Exact::new(store::<f32>(&base, Metric::L2));
+    for _ in 0..2 {
+        let mut hits = 0;
+        for query in &queries(&base, 30, 5) {
+            let expected = Searcher::new(&exact, ()).search(query, 8).unwrap().to_vec();
+            let found = search(&forest, query, 8, Some(5000), &All).0;
+            hits += found.iter().filter(|n| expected.contains(n)).count();
+            assert_eq!(found.len(), 8);
+        }
+        assert!(hits >= 230, "{hits} of 240");
+        let left = ann_core::PushVector::remove_rows(exact.store_mut(), &dead);
+        assert_eq!(forest.purge(&dead, Par::Serial), left);
+    }
+}
+
+#[test]
+fn forests_are_the_same_on_any_threads_and_others_with_other_seeds() {
+    let base = rows("grid", 3000, 12, 6);
+    let grow = |seed, par| {
+        let params = KdForestParams { seed, ..KdForestParams::default() };
+        format!("{:?}", KdForest::build(store::<f32>(&base, Metric::L2), params, par, Monitor::new()).unwrap())
+    };
+    for threads in [1, 2, 8] {
+        assert!(grow(1, Par::Threads(threads)) == grow(1, Par::Serial));
+    }
+    assert!(grow(1, Par::Serial) != grow(2, Par::Serial));
 }

@@ -4,7 +4,7 @@ use ann_core::{
     Filter, FlatStore, Index, Matrix, Metric, Monitor, Neighbor, Par, Scalar, SearchStats, split_mix, unit,
 };
 use ann_testkit::portable::gauss;
-use ann_tree::{BallTree, KdTree, TreeSearch};
+use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// Shapes on which trees have gone wrong.
 pub const KINDS: [&str; 6] = ["gauss", "duplicates", "line", "grid", "equal", "far"];
@@ -52,6 +52,11 @@ pub fn kd<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> KdTree<FlatStore<T>>
 
 pub fn ball<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> BallTree<FlatStore<T>> {
     BallTree::build(store(rows, metric), Par::Serial, Monitor::new()).unwrap()
+}
+
+pub fn forest<T: Scalar>(rows: &Matrix<f32>, metric: Metric, trees: usize) -> KdForest<FlatStore<T>> {
+    let params = KdForestParams { trees, ..KdForestParams::default() };
+    KdForest::build(store(rows, metric), params, Par::Serial, Monitor::new()).unwrap()
 }
 
 /// What a search finds, and what it cost.

@@ -143,8 +143,12 @@ fn build_over<T: Element>(
         Structure::KdTree => super::tree::kd::<T>(vectors, options),
         #[cfg(feature = "tree")]
         Structure::BallTree => super::tree::ball::<T>(vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::KdForest { trees } => super::tree::forest::<T>(trees, vectors, options),
         #[cfg(not(feature = "tree"))]
-        Structure::KdTree | Structure::BallTree => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
+        Structure::KdTree | Structure::BallTree | Structure::KdForest { .. } => {
+            Err(Error::Feature { what: structure.to_string(), feature: "tree" })
+        }
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

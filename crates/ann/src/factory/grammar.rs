@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | "BallTree" | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | "BallTree" | "KDForest" [ TREES ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
@@ -21,12 +21,12 @@ use std::str::FromStr;
 use ann_core::Metric;
 
 use super::spec::{
-    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEGREE, Links, M, M0, Profile, Refine, Spec,
-    Structure,
+    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEFAULT_TREES, DEGREE, Links, M, M0, Profile,
+    Refine, Spec, Structure, TREES,
 };
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 8] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "KDTree", "BallTree", "Auto"];
+const STRUCTURES: [&str; 9] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "KDTree", "BallTree", "KDForest", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -138,12 +138,17 @@ impl<'a> Cursor<'a> {
             }
             "DEG" => self.deg(),
             "BALLTREE" => Ok((Structure::BallTree, "`@` or the end")),
+            "KDFOREST" => {
+                let trees = self.number("trees", TREES)?;
+                let next = if trees.is_some() { "`@` or the end" } else { "a number, `@` or the end" };
+                Ok((Structure::KdForest { trees: trees.unwrap_or(DEFAULT_TREES) }, next))
+            }
             "KDTREE" => Ok((Structure::KdTree, "`@` or the end")),
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
                 Err(self.unexpected(
-                    "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`",
+                    "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree` or `KDForest`",
                 ))
             }
         }
@@ -434,6 +439,8 @@ mod tests {
             ("Vamana48 , block2", "Vamana48,Block2"),
             ("kdtree @ L1", "KDTree@l1"),
             ("balltree", "BallTree"),
+            ("KDForest", "KDForest4"),
+            ("kdforest8@cosine", "KDForest8@cosine"),
             ("sq8", "SQ8"),
             ("SQ4@ip", "SQ4@ip"),
             ("HNSW32_SQ8", "HNSW32,SQ8"),
@@ -455,7 +462,7 @@ mod tests {
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let (either, tail, end) = (
-            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`",
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree` or `KDForest`",
             "`,`, `_`, `@` or the end",
             "the end",
         );
@@ -498,6 +505,7 @@ mod tests {
             ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
             ("HNSW16_32", 8, rows, "32", Some("HNSW16,32")),
             ("HNSW16,32,", 11, rows, "", None),
+            ("KDForest65", 9, "trees from 1 to 64", "65", None),
             ("KDTree4", 7, "`@` or the end", "4", None),
             ("KDTre@l2", 1, either, "KDTre", Some("KDTree@l2")),
             ("SQ5", 1, either, "SQ5", None),

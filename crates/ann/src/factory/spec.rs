@@ -23,6 +23,9 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// Edges of a point of DEG where none are named, and their range; the number is even.
 pub(super) const DEFAULT_DEGREE: usize = 32;
 pub(super) const DEGREE: RangeInclusive<usize> = 4..=512;
+/// Trees of a KD-forest where none are named, and their range.
+pub(super) const DEFAULT_TREES: usize = 4;
+pub(super) const TREES: RangeInclusive<usize> = 1..=64;
 /// Bits of every value of a neighbour.
 pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 
@@ -39,6 +42,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
 /// | `KDTree` | a KD-tree, exact unless `checks` is given; for few columns |
 /// | `BallTree` | a ball tree, exact unless `checks` is given; not for inner products |
+/// | `KDForest4` | four randomised KD-trees with one queue, approximate: `checks`; not for inner products; `KDForest` as `KDForest4` |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
@@ -64,7 +68,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree` or `BallTree`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree` or `KDForest`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -106,6 +110,11 @@ pub enum Structure {
     KdTree,
     /// Rows in cells that are halved between two rows, with a ball around each.
     BallTree,
+    /// Randomised KD-trees that are searched together.
+    KdForest {
+        /// Trees, 1 to 64.
+        trees: usize,
+    },
     /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
         /// How it is linked.
@@ -317,6 +326,7 @@ impl fmt::Display for Structure {
             }
             Self::KdTree => f.write_str("KDTree"),
             Self::BallTree => f.write_str("BallTree"),
+            Self::KdForest { trees } => write!(f, "KDForest{trees}"),
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
@@ -348,6 +358,7 @@ mod tests {
             Just(Structure::Flat),
             Just(Structure::KdTree),
             Just(Structure::BallTree),
+            TREES.prop_map(|trees| Structure::KdForest { trees }),
             code().prop_map(Structure::Codes),
             graph,
             blocks,

@@ -5,7 +5,7 @@ use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
-use ann_tree::{BallTree, KdTree, TreeSearch};
+use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// A KD-tree over rows of `T`.
 pub(super) fn kd<T: Element>(
@@ -23,6 +23,17 @@ pub(super) fn ball<T: Element>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
     Ok(Box::new(Erased::new(BallTree::build(store, options.par, options.monitor)?)))
+}
+
+/// A forest of randomised KD-trees over rows of `T`.
+pub(super) fn forest<T: Element>(
+    trees: usize,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    let params = KdForestParams { trees, seed: options.seed, ..KdForestParams::default() };
+    Ok(Box::new(Erased::new(KdForest::build(store, params, options.par, options.monitor)?)))
 }
 
 impl SearchParams {
@@ -134,6 +145,52 @@ impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
         BallTree::with_store(self, store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
+
+impl<S: RowStore<Wide: ReadRow> + ReadRow> Dense for KdForest<S> {
+    type Store = S;
+    type Wide = KdForest<S::Wide>;
+
+    fn structure(&self) -> Structure {
+        Structure::KdForest { trees: self.params().trees }
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn params(params: &SearchParams) -> TreeSearch {
+        params.of_tree()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &TreeSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        KdForest::search_row(self, row, k, params, filter, scratch, out)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Ok(KdForest::extend(self, rows.rows(), par, monitor)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        KdForest::purge(self, dead, par)
+    }
+
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+        KdForest::with_store(self, store)
     }
 
     #[cfg(feature = "io")]
