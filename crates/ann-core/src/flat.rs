@@ -12,8 +12,8 @@
 
 use crate::dense::{MAX_DIM, MAX_ROWS, check_dense, inverse_norm, padded_len, prepare_dense, unit_distance};
 use crate::{
-    DistanceOracle, ElementKind, MatrixView, Metric, PushVector, ReadRow, Reorder, RowError, Scalar, VectorError,
-    VectorStore,
+    DistanceOracle, ElementKind, Gauge, MatrixView, Metric, PushVector, ReadRow, Reorder, RowError, Scalar,
+    VectorError, VectorStore,
 };
 use ann_simd::{Arch, ArchError, Buffer, Kernel, Op, Rows};
 
@@ -432,6 +432,20 @@ impl<T: Scalar> VectorStore for FlatStore<T> {
         }
     }
 
+    /// Under L2 the root, under cosine the chord, which is the root of twice the distance.
+    fn gauge(&self) -> Option<Gauge> {
+        // Kernels add up an eighth of the columns one after another at the most.
+        let error = (self.dim as f64 / 8.0 + 32.0) * f64::from(f32::EPSILON);
+        // Squares below all numbers count as none.
+        let lost = self.dim as f64 * f64::from(f32::MIN_POSITIVE);
+        match self.metric {
+            Metric::L2 => Some(Gauge::square(1.0, error, lost)),
+            Metric::L1 => Some(Gauge::plain(error, 0.0)),
+            Metric::Cosine => Some(Gauge::square(0.5, 0.0, error)),
+            _ => None,
+        }
+    }
+
     fn memory_usage(&self) -> usize {
         self.rows.memory_bytes() + self.inverse_norms.memory_bytes()
     }
@@ -526,7 +540,7 @@ impl<T: Scalar> ReadRow for FlatStore<T> {
     }
 
     fn sums_columns(&self) -> bool {
-        self.metric != Metric::Cosine || self.normalises()
+        true
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::dense::MAX_ROWS;
 use crate::distance::{Distance, ElementError};
-use crate::{DistanceOracle, PushVector, Reorder, RowError, VectorError, VectorStore};
+use crate::{DistanceOracle, Gauge, PushVector, Reorder, RowError, VectorError, VectorStore};
 
 /// Owned rows compared as `V` by a [`Distance`]: `SpaceStore<str, _>` keeps `String`s, `SpaceStore<[f64], _>` keeps
 /// `Vec<f64>`s, and for a `Clone` struct of yours `SpaceStore<YourStruct, _>` keeps the struct.
@@ -134,6 +134,11 @@ where
 
     fn oracle_at<'a>(&'a self, id: u32, (): &'a mut ()) -> SpaceOracle<'a, V, D> {
         SpaceOracle { store: self, query: self.row(id) }
+    }
+
+    /// As the distance says of itself; distances are taken to be within a hundred thousandth of the truth, or a ten millionth where that is more.
+    fn gauge(&self) -> Option<Gauge> {
+        self.distance.is_metric().then(|| Gauge::plain(1e-5, 1e-7))
     }
 
     /// Counts the rows and what `[T]` and `str` rows point to; what a struct of yours points to is unknown here.

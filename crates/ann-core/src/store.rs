@@ -4,7 +4,7 @@
 //! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
 //! indirect call per hop and needs no type parameter for any of them.
 
-use crate::{Metric, RowSet};
+use crate::{Gauge, Metric, RowSet};
 
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
@@ -104,6 +104,11 @@ pub trait VectorStore: Send + Sync {
         }
     }
 
+    /// How distances are read as those of a metric; `None` if they keep no triangle inequality.
+    fn gauge(&self) -> Option<Gauge> {
+        None
+    }
+
     /// Bytes held by the rows.
     fn memory_usage(&self) -> usize;
 }
@@ -182,9 +187,8 @@ pub trait ReadRow: VectorStore<Vector = [f32]> {
     /// If `id` is no row.
     fn read(&self, id: u32, out: &mut Vec<f32>);
 
-    /// Whether distances are made of the values that [`Self::read`] gives alone: an oracle then sums over columns what a query, prepared like a row
-    /// ([`prepare_dense`](crate::prepare_dense)), and a row have there. The sum over up to eight columns is that of pairs of pairs on every instruction set, each part rounded:
-    /// column `i` with column `i + 4`, the first sum with the third and the second with the fourth, then the two.
+    /// Whether distances under [`Metric::L2`] and [`Metric::L1`] are sums over columns of what a query and the values of [`Self::read`] give there, added up in the order of the
+    /// kernels of [`FlatStore`](crate::FlatStore).
     fn sums_columns(&self) -> bool {
         false
     }

@@ -67,9 +67,9 @@ impl Euclid {
         self.norm
     }
 
-    /// What values of centres are whole multiples of, if of anything.
-    pub fn grid(&self) -> Option<f32> {
-        self.grid
+    /// The value of a centre, on the grid if there is one.
+    pub fn rounded(&self, value: f32) -> f32 {
+        self.grid.map_or(value, |grid| (value / grid).round() * grid)
     }
 
     /// Values of a point, with zeros that spare kernels a tail.

@@ -12,21 +12,24 @@
 
 mod boxes;
 mod build;
+mod columns;
 #[cfg(feature = "persist")]
 mod persist;
 
 use crate::nearest::{Collect, Nearest, Within};
-use crate::order::{LeafOrder, tail_is_long};
+use crate::order::LeafOrder;
 use crate::pending::Pending;
 use crate::shape::Shape;
 use crate::walk::{Found, search_best_first, search_exactly};
 use crate::{BuildError, TreeSearch};
 use ann_core::simd::{Arch, Buffer};
 use ann_core::{
-    DistanceOracle, Filter, Index, MemoryUsage, Monitor, Neighbor, Par, PushVector, ReadRow, Reorder, Route, RowSet,
+    DistanceOracle, Filter, Index, MemoryUsage, Monitor, Neighbor, Par, PushVector, ReadRow, Reorder, RowSet,
     SearchStats, VectorError, prepare_dense,
 };
 use boxes::BoxBranches;
+pub(crate) use build::Values;
+use columns::ByColumns;
 
 /// A KD-tree over the rows of a store, which it puts in the order of its leaves.
 ///
@@ -47,6 +50,8 @@ pub struct KdTree<S> {
     order: LeafOrder,
     /// For every group and column sixteen lower and sixteen upper ends of boxes.
     boxes: Buffer<f32>,
+    /// The values of every leaf column by column; empty where leaves are compared row by row.
+    columns: Buffer<f32>,
     store: S,
 }
 
@@ -57,7 +62,8 @@ impl<S: ReadRow + Reorder> KdTree<S> {
     /// [`BuildError`] if the build was cancelled, or `ANN_ARCH` asks for what is not there.
     pub fn build(store: S, par: Par, monitor: Monitor<'_>) -> Result<Self, BuildError> {
         let order = LeafOrder::identity(store.len());
-        let mut tree = Self { arch: Arch::detect()?, shape: Shape::default(), order, boxes: Buffer::new(), store };
+        let (arch, shape) = (Arch::detect()?, Shape::default());
+        let mut tree = Self { arch, shape, order, boxes: Buffer::new(), columns: Buffer::new(), store };
         par.install(|par| tree.rebuild(par, monitor))?;
         Ok(tree)
     }
@@ -155,10 +161,16 @@ impl<S: ReadRow + Reorder> KdTree<S> {
         let mut branches = BoxBranches::new(self, query, oracle);
         match checks {
             Some(checks) => search_best_first(&self.shape, &mut branches, checks, pending, &mut found),
-            None => search_exactly(&self.shape, &mut branches, &mut found),
+            None if self.columns.is_empty() => search_exactly(&self.shape, &mut branches, &mut found),
+            None => self.by_columns().search(query, &mut found),
         }
-        branches.compare(self.shape.rows()..self.store.len(), &mut found);
+        found.compare(oracle, self.order.rows(), self.shape.rows()..self.store.len());
         found.stats
+    }
+
+    fn by_columns(&self) -> ByColumns<'_> {
+        let Self { arch, shape, boxes, columns, store, .. } = self;
+        ByColumns { arch: *arch, metric: store.metric(), shape, boxes, columns, rows: self.order.rows() }
     }
 
     /// Appends rows, which are compared one by one until they are many, and then put into the tree with all others.
@@ -174,16 +186,8 @@ impl<S: ReadRow + Reorder> KdTree<S> {
     where
         S: PushVector,
     {
-        let before = self.store.len();
-        self.store.push_all(rows)?;
-        if tail_is_long(self.store.len() - self.shape.rows(), self.shape.rows())
-            && let Err(cancelled) = monitor.report(before as u64, self.store.len() as u64)
-        {
-            self.store.truncate(before);
-            return Err(cancelled.into());
-        }
-        self.order.extend(self.store.len());
-        if tail_is_long(self.store.len() - self.shape.rows(), self.shape.rows()) {
+        let Self { order, shape, store, .. } = self;
+        if order.push_all(rows, store, shape.rows(), monitor)? {
             par.install(|par| self.rebuild(par, Monitor::new()))?;
         }
         Ok(())
@@ -202,9 +206,9 @@ impl<S: ReadRow + Reorder> KdTree<S> {
 
     /// The same tree over another store of the same rows in the same order, such as wider ones. `None` if their numbers differ.
     pub fn with_store<T: ReadRow + Reorder>(&self, store: T) -> Option<KdTree<T>> {
-        let Self { arch, shape, order, boxes, .. } = self;
-        let (arch, shape, order, boxes) = (*arch, *shape, order.clone(), boxes.clone());
-        (store.len() == self.store.len()).then(|| KdTree { arch, shape, order, boxes, store })
+        let Self { arch, shape, order, boxes, columns, .. } = self;
+        let (order, boxes, columns) = (order.clone(), boxes.clone(), columns.clone());
+        (store.len() == self.store.len()).then(|| KdTree { arch: *arch, shape: *shape, order, boxes, columns, store })
     }
 }
 
@@ -266,7 +270,7 @@ impl<S: ReadRow + Reorder> Index for KdTree<S> {
     }
 
     fn memory_usage(&self) -> MemoryUsage {
-        let structure = self.order.memory_usage() + self.boxes.memory_bytes();
+        let structure = self.order.memory_usage() + self.boxes.memory_bytes() + self.columns.memory_bytes();
         MemoryUsage { vectors: self.store.memory_usage(), structure }
     }
 }

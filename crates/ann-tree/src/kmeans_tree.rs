@@ -6,7 +6,7 @@
 //! queue is that of FLANN: squared distance to the centre less `cb_index` times the mean squared distance of its rows to it, so that wide clusters come earlier.
 //!
 //! *Where we differ*: leaves hold some dozens of rows and not one to thirty, since a scan is cheaper than a centre per row; a node of few rows has as many branches as
-//! make such leaves. Centres of large nodes are found among a sample. `checks` is a budget and there are no bounds: a cluster is not left out because it seems far.
+//! make such leaves. Centres of large nodes are found among a sample. At the end every row moves to the leaf with the nearest centre, twice (`settle.rs`). `checks` is a budget and there are no bounds: a cluster is not left out because it seems far.
 //!
 //! Cost: `n * branching * levels` distances to build and as many again for each round on samples. Memory beyond the rows: about `4 d / leaf * 2` bytes per row for centres, 8
 //! for the order.
@@ -15,6 +15,7 @@ mod build;
 mod params;
 #[cfg(feature = "persist")]
 mod persist;
+mod settle;
 
 pub use params::KMeansTreeParams;
 

@@ -27,36 +27,40 @@ pub(crate) struct Nearest {
     heap: BinaryHeap<u64>,
 }
 
+/// No pair of distance and id: NaN comes before it.
+const NONE: u64 = u64::MAX;
+
 impl Nearest {
     /// Forgets everything and keeps `k` from now on; memory is reused.
     pub(crate) fn reset(&mut self, k: usize) {
         self.k = k;
-        self.last = if k == 0 { 0 } else { u64::MAX };
-        self.sorted.clear();
+        self.last = if k == 0 { 0 } else { NONE };
         self.heap.clear();
+        self.sorted.clear();
+        if k <= SORTED {
+            self.sorted.resize(k, NONE);
+        }
     }
 
     /// Moves what was kept to the end of `out`, nearest first.
     pub(crate) fn drain_sorted(&mut self, out: &mut Vec<Neighbor>) {
-        let start = self.sorted.len();
-        self.sorted.extend(self.heap.drain());
-        if start < self.sorted.len() {
+        if self.k > SORTED {
+            self.sorted.extend(self.heap.drain());
             self.sorted.sort_unstable();
         }
-        out.extend(self.sorted.drain(..).map(|key| Neighbor::new(key as u32, unordered((key >> 32) as u32))));
+        let kept = self.sorted.drain(..).take_while(|&key| key != NONE);
+        out.extend(kept.map(|key| Neighbor::new(key as u32, unordered((key >> 32) as u32))));
     }
 }
 
 impl Collect for Nearest {
     #[inline(always)]
     fn threshold(&self) -> f32 {
-        // Before there are `k` the key is that of no number.
-        let distance = unordered((self.last >> 32) as u32);
-        if self.last == u64::MAX { f32::INFINITY } else { distance }
+        if self.last == NONE { f32::INFINITY } else { unordered((self.last >> 32) as u32) }
     }
 
     fn is_full(&self) -> bool {
-        self.last != u64::MAX
+        self.last != NONE
     }
 
     #[inline]
@@ -66,23 +70,23 @@ impl Collect for Nearest {
             return;
         }
         if self.k <= SORTED {
-            if self.sorted.len() == self.k {
-                self.sorted.pop();
+            // Places that are free hold what comes after everything.
+            let mut at = self.k - 1;
+            while at > 0 && self.sorted[at - 1] > key {
+                self.sorted[at] = self.sorted[at - 1];
+                at -= 1;
             }
-            let at = self.sorted.iter().rposition(|&kept| kept < key).map_or(0, |at| at + 1);
-            self.sorted.insert(at, key);
-            if self.sorted.len() == self.k {
-                self.last = self.sorted[self.k - 1];
-            }
-        } else {
-            if self.heap.len() < self.k {
-                self.heap.push(key);
-            } else if let Some(mut last) = self.heap.peek_mut() {
-                *last = key;
-            }
-            if self.heap.len() == self.k {
-                self.last = self.heap.peek().copied().unwrap_or(u64::MAX);
-            }
+            self.sorted[at] = key;
+            self.last = self.sorted[self.k - 1];
+            return;
+        }
+        if self.heap.len() < self.k {
+            self.heap.push(key);
+        } else if let Some(mut last) = self.heap.peek_mut() {
+            *last = key;
+        }
+        if self.heap.len() == self.k {
+            self.last = self.heap.peek().copied().unwrap_or(NONE);
         }
     }
 }

@@ -3,8 +3,13 @@
 //! A tree puts the rows of its store in the order of its leaves, so that a leaf is one piece of memory. Rows that come later are appended to the store and
 //! compared one by one, beside the tree, until there are so many that the tree is built anew: see [`tail_is_long`]. Cost: 8 bytes per row.
 
+use crate::BuildError;
+#[cfg(feature = "persist")]
+use crate::shape::Shape;
 use ann_core::simd::Buffer;
-use ann_core::{PushVector, RowSet};
+use ann_core::{Monitor, PushVector, RowSet};
+#[cfg(feature = "persist")]
+use ann_io::container::{Archive, LoadError};
 
 /// A permutation of rows and its inverse.
 #[derive(Debug, Clone, Default)]
@@ -20,9 +25,19 @@ impl LeafOrder {
         Self { rows: Buffer::from_slice(&all), places: Buffer::from_slice(&all) }
     }
 
+    /// Reads the order of `len` rows from the section `rows`, of which the first `in_tree` are in a tree.
+    #[cfg(feature = "persist")]
+    pub(crate) fn load(archive: &Archive, in_tree: u64, len: usize) -> Result<(Shape, Self), LoadError> {
+        let in_tree = usize::try_from(in_tree).ok().filter(|&rows| rows <= len);
+        let in_tree = in_tree.ok_or_else(|| archive.corrupt("rows", "more rows in the tree than there are"))?;
+        let order = Self::from_rows(archive.section_of("rows", len)?);
+        let order = order.ok_or_else(|| archive.corrupt("rows", "a row is missing, or there twice"))?;
+        Ok((Shape::new(in_tree), order))
+    }
+
     /// Takes what [`Self::rows`] gave; `None` if that is no permutation.
     #[cfg(feature = "persist")]
-    pub(crate) fn from_rows(rows: Buffer<u32>) -> Option<Self> {
+    fn from_rows(rows: Buffer<u32>) -> Option<Self> {
         let mut places = vec![u32::MAX; rows.len()];
         for (place, &row) in rows.iter().enumerate() {
             let free = places.get_mut(row as usize).filter(|at| **at == u32::MAX)?;
@@ -51,12 +66,23 @@ impl LeafOrder {
         self.rows = Buffer::from_slice(&rows);
     }
 
-    /// Rows `len..` are at the places of their numbers.
-    pub(crate) fn extend(&mut self, len: usize) {
-        for row in self.rows.len()..len {
+    /// As [`push_all`], keeping the order.
+    pub(crate) fn push_all<'v, S: PushVector>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'v S::Vector>,
+        store: &mut S,
+        in_tree: usize,
+        monitor: Monitor<'_>,
+    ) -> Result<bool, BuildError>
+    where
+        S::Vector: 'v,
+    {
+        let is_long = push_all(store, rows, in_tree, monitor)?;
+        for row in self.rows.len()..store.len() {
             self.rows.push(row as u32);
             self.places.push(row as u32);
         }
+        Ok(is_long)
     }
 
     /// Takes rows out of a store that is in this order: the last rows take their numbers, and the rows at the last places their places. Gives the former
@@ -88,9 +114,29 @@ impl LeafOrder {
     }
 }
 
+/// Appends rows to a store whose first `in_tree` rows are in a tree; says whether so many are beside it that it is to be built anew.
+pub(crate) fn push_all<'v, S: PushVector>(
+    store: &mut S,
+    rows: impl IntoIterator<Item = &'v S::Vector>,
+    in_tree: usize,
+    monitor: Monitor<'_>,
+) -> Result<bool, BuildError>
+where
+    S::Vector: 'v,
+{
+    let before = store.len();
+    store.push_all(rows)?;
+    let is_long = tail_is_long(store.len() - in_tree, in_tree);
+    if is_long && let Err(cancelled) = monitor.report(before as u64, store.len() as u64) {
+        store.truncate(before);
+        return Err(cancelled.into());
+    }
+    Ok(is_long)
+}
+
 /// Whether so many rows beside a tree of `rows` rows are better put into it: more than a thousand and than one in 256, which at a few nanoseconds each are compared in
 /// some microseconds, and make the share of an insertion in building anew some hundreds of times what one row costs in a build.
-pub(crate) fn tail_is_long(tail: usize, rows: usize) -> bool {
+fn tail_is_long(tail: usize, rows: usize) -> bool {
     tail > (rows / 256).max(1024)
 }
 

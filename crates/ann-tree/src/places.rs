@@ -18,7 +18,7 @@ use ann_core::{
 /// The bit of a link that leads to a leaf and not to a node.
 pub(crate) const LEAF: u32 = 1 << 31;
 
-/// A way of cutting space into cells: [`Forest`](crate::Forest) or [`Centres`](crate::Centres).
+/// A way of cutting space into cells: [`Planes`](crate::Planes) or [`Centres`](crate::Centres).
 pub trait Cells: Clone + Send + Sync + 'static {
     /// How it is built.
     type Params: Clone + Send + Sync;

@@ -38,11 +38,11 @@ use ann_core::{Monitor, Par, ReadRow, padded_len};
 /// assert_eq!(searcher.search(&[80.0, 81.0], 1)?[0].id, 40);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub type RpForest<S> = CellTree<Forest, S>;
+pub type RpForest<S> = CellTree<Planes, S>;
 
 /// The cells of an [`RpForest`]: nodes of all trees, leaves of all trees.
 #[derive(Debug, Clone, Default)]
-pub struct Forest {
+pub struct Planes {
     /// A node, or a leaf and a bit that says so, per tree.
     roots: Buffer<u32>,
     /// A row per node.
@@ -57,9 +57,9 @@ pub struct Forest {
     places: Buffer<u32>,
 }
 
-/// Memory of a search in a [`Forest`].
+/// Memory of a search in a [`Planes`].
 #[derive(Debug, Clone, Default)]
-pub struct ForestScratch {
+pub struct PlanesScratch {
     pending: Pending,
     /// Branches that go down in step.
     going: Vec<Branch>,
@@ -71,9 +71,9 @@ pub struct ForestScratch {
 /// Branches that are taken from the queue together.
 const STEP: usize = 4;
 
-impl Cells for Forest {
+impl Cells for Planes {
     type Params = RpForestParams;
-    type Scratch = ForestScratch;
+    type Scratch = PlanesScratch;
 
     fn check(params: &RpForestParams) -> Result<(), ParamError> {
         params.check()
@@ -98,10 +98,10 @@ impl Cells for Forest {
         _: &RpForestParams,
         euclid: &Euclid,
         point: &[f32],
-        scratch: &mut ForestScratch,
+        scratch: &mut PlanesScratch,
         to: &mut impl Opening,
     ) {
-        let ForestScratch { pending, going, nodes, products, leaves } = scratch;
+        let PlanesScratch { pending, going, nodes, products, leaves } = scratch;
         pending.clear();
         let normals = self.normals(euclid.width());
         going.clear();
@@ -150,7 +150,7 @@ impl Cells for Forest {
     }
 }
 
-impl Forest {
+impl Planes {
     /// Normals as kernels take them, beside points of `width` values.
     fn normals(&self, width: usize) -> Rows<'_, i8> {
         Rows::new(&self.normals, width, padded_len::<i8>(width))

@@ -5,8 +5,9 @@
 
 use crate::nearest::Collect;
 use crate::pending::{Branch, Pending, ordered};
-use crate::shape::{FAN, MAX_LEVELS, Shape};
-use ann_core::{Filter, SearchStats};
+use crate::shape::{FAN, LEAF, MAX_LEVELS, Shape};
+use ann_core::{DistanceOracle, Filter, SearchStats};
+use std::ops::Range;
 
 /// What a tree knows of its branches, asked by one query.
 pub(crate) trait Branches {
@@ -22,6 +23,31 @@ pub(crate) struct Found<'a, F, C> {
     pub(crate) filter: &'a F,
     pub(crate) to: &'a mut C,
     pub(crate) stats: SearchStats,
+}
+
+impl<F: Filter, C: Collect> Found<'_, F, C> {
+    /// Compares the rows at these places that are accepted; `rows` is the row at every place.
+    pub(crate) fn compare(&mut self, oracle: &impl DistanceOracle, rows: &[u32], places: Range<usize>) {
+        let (mut at, mut distances) = ([0; LEAF], [0.0; LEAF]);
+        for start in places.clone().step_by(LEAF) {
+            let block = start..(start + LEAF).min(places.end);
+            let mut count = 0;
+            for place in block.filter(|&place| F::passes_all() || self.filter.accepts(rows[place])) {
+                at[count] = place as u32;
+                count += 1;
+            }
+            oracle.exact(&at[..count], &mut distances[..count]);
+            let mut threshold = self.to.threshold();
+            for (&place, &distance) in at[..count].iter().zip(&distances) {
+                if distance <= threshold || distance.is_nan() {
+                    self.to.offer(distance, rows[place as usize]);
+                    threshold = self.to.threshold();
+                }
+            }
+            self.stats.evaluations += count as u64;
+            self.stats.hops += 1;
+        }
+    }
 }
 
 /// A bound and a branch in one number that orders by the bound: the last bits of the bound make room, which lowers it.

@@ -44,6 +44,9 @@ fn filters_of_every_width_give_as_many_as_match() {
         "HNSW16,Block2",
         "HNSW16,SQ8,Refine(Flat)",
         "Auto",
+        "KDTree",
+        "BallTree",
+        "KDForest4",
         "RPForest8",
         "KMeansTree",
     ] {

@@ -12,9 +12,6 @@ use std::process::Command;
 /// Marks the line in which a child process tells its hashes.
 const MARK: &str = "hashes:";
 
-/// What is built.
-const SPECS: [&str; 3] = ["HNSW16", "RPForest4", "KMeansTree8"];
-
 /// Enough rows for several layers and rounds of many rows.
 const ROWS: u64 = 2500;
 
@@ -44,7 +41,11 @@ fn long() -> Matrix<f32> {
 }
 
 /// SHA-256 of the file of an index that is built and then grown.
-fn hash(spec: &str, rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
+fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
+    hash_of("HNSW16", rows, metric, par)
+}
+
+fn hash_of(spec: &str, rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     let options = BuildOptions { metric, par, ef_construction: 60, ..BuildOptions::default() };
     let (first, rest) = (rows.view().slice(0..rows.len() - 50), rows.view().slice(rows.len() - 50..rows.len()));
     let mut index = spec.parse::<Spec>().unwrap().build(first, &options).unwrap();
@@ -59,7 +60,9 @@ fn integral_hashes() -> Vec<String> {
     integral()
         .iter()
         .flat_map(|rows| [Metric::L2, Metric::L1].map(|metric| (rows, metric)))
-        .flat_map(|(rows, metric)| SPECS.map(|spec| hash(spec, rows, metric, Par::Threads(2))))
+        .flat_map(|(rows, metric)| {
+            ["HNSW16", "RPForest3", "KMeansTree8"].map(|spec| hash_of(spec, rows, metric, Par::Threads(2)))
+        })
         .collect()
 }
 
@@ -68,14 +71,22 @@ fn files_are_identical_on_any_number_of_threads() {
     let [bytes, ..] = integral();
     let fractional = || [(fractional(), Metric::L2), (fractional(), Metric::Cosine), (long(), Metric::Cosine)];
     for (rows, metric) in [(bytes, Metric::L2)].into_iter().chain(fractional()) {
-        for spec in SPECS {
-            let serial = hash(spec, &rows, metric, Par::Serial);
+        let serial = hash(&rows, metric, Par::Serial);
+        for threads in [1, 2, 8] {
+            assert_eq!(hash(&rows, metric, Par::Threads(threads)), serial, "{metric} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "tree")]
+fn files_of_trees_are_identical_on_any_number_of_threads() {
+    let [bytes, ..] = integral();
+    for spec in ["KDTree", "BallTree", "KDForest3", "RPForest3", "KMeansTree8"] {
+        for (rows, metric) in [(&bytes, Metric::L2), (&fractional(), Metric::Cosine), (&fractional(), Metric::L1)] {
+            let serial = hash_of(spec, rows, metric, Par::Serial);
             for threads in [1, 2, 8] {
-                assert_eq!(
-                    hash(spec, &rows, metric, Par::Threads(threads)),
-                    serial,
-                    "{spec}, {metric} on {threads} threads"
-                );
+                assert_eq!(hash_of(spec, rows, metric, Par::Threads(threads)), serial, "{spec}, {metric}, {threads}");
             }
         }
     }

@@ -2,11 +2,10 @@
 
 use super::KdTree;
 use crate::nearest::Collect;
-use crate::shape::{FAN, LEAF, Shape};
+use crate::shape::{FAN, Shape};
 use crate::walk::{Branches, Found};
 use ann_core::simd::Arch;
 use ann_core::{DistanceOracle, Filter, Metric, ReadRow, unit_distance};
-use std::ops::Range;
 
 /// The branches of a tree as seen from a query.
 pub(super) struct BoxBranches<'a, O> {
@@ -29,29 +28,6 @@ impl<'a, O: DistanceOracle> BoxBranches<'a, O> {
         let (boxes, rows) = (&tree.boxes[..], tree.order.rows());
         Self { arch: tree.arch, metric: tree.store.metric(), boxes, rows, query, oracle, slack }
     }
-
-    /// Offers the rows at these places that are accepted.
-    pub(super) fn compare<F: Filter, C: Collect>(&mut self, places: Range<usize>, found: &mut Found<'_, F, C>) {
-        let (mut at, mut distances) = ([0; LEAF], [0.0; LEAF]);
-        for start in places.clone().step_by(LEAF) {
-            let block = start..(start + LEAF).min(places.end);
-            let accepted = block.filter(|&place| F::passes_all() || found.filter.accepts(self.rows[place]));
-            let mut count = 0;
-            for place in accepted {
-                at[count] = place as u32;
-                count += 1;
-            }
-            self.oracle.exact(&at[..count], &mut distances[..count]);
-            let threshold = found.to.threshold();
-            for (&place, &distance) in at[..count].iter().zip(&distances) {
-                if distance <= threshold {
-                    found.to.offer(distance, self.rows[place as usize]);
-                }
-            }
-            found.stats.evaluations += count as u64;
-            found.stats.hops += 1;
-        }
-    }
 }
 
 impl<O: DistanceOracle> Branches for BoxBranches<'_, O> {
@@ -70,7 +46,7 @@ impl<O: DistanceOracle> Branches for BoxBranches<'_, O> {
     }
 
     fn open<F: Filter, C: Collect>(&mut self, shape: &Shape, leaf: usize, found: &mut Found<'_, F, C>) {
-        self.compare(shape.leaf(leaf), found);
+        found.compare(self.oracle, self.rows, shape.leaf(leaf));
     }
 }
 

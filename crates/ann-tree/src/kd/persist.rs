@@ -4,8 +4,8 @@
 
 use super::KdTree;
 use crate::order::LeafOrder;
-use crate::shape::{FAN, Shape};
-use ann_core::simd::Arch;
+use crate::shape::{FAN, LEAF};
+use ann_core::simd::{Arch, Buffer};
 use ann_core::{ReadRow, Reorder};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
 use serde::{Deserialize, Serialize};
@@ -24,21 +24,27 @@ impl<S: ReadRow + Reorder + Persist> Persist for KdTree<S> {
         writer.meta(&Meta { rows: self.shape.rows() as u64 })?;
         writer.part("store", &self.store)?;
         writer.section("rows", self.order.rows())?;
-        writer.section("boxes", &self.boxes)
+        writer.section("boxes", &self.boxes)?;
+        if !self.columns.is_empty() {
+            writer.section("columns", &self.columns)?;
+        }
+        Ok(())
     }
 
     fn load(archive: &Archive) -> Result<Self, LoadError> {
         let Meta { rows } = archive.meta()?;
         let arch = archive.valid("arch", Arch::detect())?;
         let store: S = archive.part("store")?;
-        let rows = usize::try_from(rows).ok().filter(|&rows| rows <= store.len());
-        let rows = rows.ok_or_else(|| archive.corrupt("rows", "more rows in the tree than there are"))?;
-        let shape = Shape::new(rows);
-        let order = LeafOrder::from_rows(archive.section_of("rows", store.len())?)
-            .ok_or_else(|| archive.corrupt("rows", "a row is missing, or there twice"))?;
+        let (shape, order) = LeafOrder::load(archive, rows, store.len())?;
         // A product that overflows is the length of no section.
         let values = shape.groups().saturating_mul(store.dim().saturating_mul(2 * FAN));
         let boxes = archive.section_of("boxes", values)?;
-        Ok(Self { arch, shape, order, boxes, store })
+        let mut tree = Self { arch, shape, order, boxes, columns: Buffer::new(), store };
+        // What is not there, or not in the order in which this machine adds up, is compared row by row.
+        if tree.keeps_columns() && archive.has_section("columns") {
+            let values = shape.leaves().saturating_mul(LEAF * tree.store.dim());
+            tree.columns = archive.section_of("columns", values)?;
+        }
+        Ok(tree)
     }
 }

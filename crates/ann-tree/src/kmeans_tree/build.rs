@@ -2,6 +2,7 @@
 //!
 //! Rows are read from the store when they are compared and not kept, so a build needs little memory. What a node does depends on its rows, the seed and its way from the root alone.
 
+use super::settle::settle;
 use super::{Centres, KMeansTreeParams};
 use crate::BuildError;
 use crate::euclid::{Euclid, Points};
@@ -66,7 +67,9 @@ pub(super) fn grow<S: ReadRow>(
         });
     }
     monitor.report(len as u64, len as u64)?;
-    Ok(Centres::of(top))
+    let (mut cells, mut order) = Centres::of(top);
+    settle(&mut cells, &mut order, store, euclid, par);
+    Ok((cells, order))
 }
 
 impl<S: ReadRow> Grower<'_, S> {
@@ -141,8 +144,6 @@ impl<S: ReadRow> Grower<'_, S> {
             let row = of_part(count, some, i, !draw);
             centres.extend_from_slice(&points.values[row * width..][..width]);
         }
-        let grid = self.euclid.grid();
-        let rounded = |x: f32| grid.map_or(x, |grid| (x / grid).round() * grid);
         let mut before = vec![usize::MAX; some];
         for _ in 0..self.params.iterations {
             let (mut sums, mut counts, mut moved) = (vec![0f32; count * width], vec![0f32; count], false);
@@ -157,7 +158,7 @@ impl<S: ReadRow> Grower<'_, S> {
             }
             for ((centre, sum), &count) in centres.chunks_exact_mut(width).zip(sums.chunks_exact(width)).zip(&counts) {
                 if count > 0.0 {
-                    centre.iter_mut().zip(sum).for_each(|(x, sum)| *x = rounded(sum / count));
+                    centre.iter_mut().zip(sum).for_each(|(x, sum)| *x = self.euclid.rounded(sum / count));
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Near the root rows are read from the store, in the order of places; a node of few rows has them all read into memory that is near the processor, and goes on there.
 
-use super::{Forest, RpForestParams};
+use super::{Planes, RpForestParams};
 use crate::BuildError;
 use crate::euclid::{Euclid, Points};
 use crate::places::LEAF;
@@ -72,7 +72,7 @@ pub(super) fn grow<S: ReadRow>(
     euclid: &Euclid,
     par: Par,
     monitor: Monitor<'_>,
-) -> Result<(Forest, Vec<u32>), BuildError> {
+) -> Result<(Planes, Vec<u32>), BuildError> {
     let (len, trees) = (store.len(), params.trees);
     let pool = ScratchPool::<Memory>::default();
     let mut roots = Vec::with_capacity(trees);
@@ -90,7 +90,7 @@ pub(super) fn grow<S: ReadRow>(
         }));
     }
     monitor.report(len as u64, len as u64)?;
-    Ok(Forest::of(roots, euclid.width(), len))
+    Ok(Planes::of(roots, euclid.width(), len))
 }
 
 impl<S: ReadRow> Grower<'_, S> {
@@ -246,7 +246,7 @@ impl Plane {
     }
 }
 
-impl Forest {
+impl Planes {
     /// Lays trees out, level by level, and puts rows in the order of the leaves of the first: gives the place that each came from.
     fn of(roots: Vec<Node>, width: usize, len: usize) -> (Self, Vec<u32>) {
         let mut forest = Self::default();

@@ -1,12 +1,12 @@
 //! The cells of an RP-forest in the container. Version 1.
 
-use super::{Forest, RpForestParams};
+use super::{Planes, RpForestParams};
 use crate::euclid::Euclid;
 use crate::persist::{Stored, is_tree, rising};
 use ann_core::padded_len;
 use ann_io::container::{Archive, LoadError, SaveError, Writer};
 
-impl Stored for Forest {
+impl Stored for Planes {
     const KIND: &'static str = "rp-forest";
 
     fn save<'a>(&'a self, writer: &mut Writer<'a>) -> Result<(), SaveError> {

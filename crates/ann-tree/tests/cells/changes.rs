@@ -93,7 +93,7 @@ fn same<C: ann_tree::Stored>(
 {
     std::fs::write(path, saved).unwrap();
     let mut before = Searcher::new(tree, TreeSearch::checks(300));
-    for mode in [OpenMode::Memory, OpenMode::Map] {
+    for mode in [OpenMode::Read, OpenMode::Map] {
         let mut opened: ann_tree::CellTree<C, FlatStore<f32>> = ann_io::container::load(path, mode).unwrap();
         assert_eq!(opened.store().is_mapped(), mode == OpenMode::Map);
         let mut after = Searcher::new(&opened, TreeSearch::checks(300));

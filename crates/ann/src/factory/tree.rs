@@ -5,7 +5,7 @@ use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
-use ann_tree::{CellTree, Centres, Forest, KMeansTree, KMeansTreeParams, KdTree, RpForest, RpForestParams, TreeSearch};
+use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// A KD-tree over rows of `T`.
 pub(super) fn kd<T: Element>(
@@ -16,26 +16,24 @@ pub(super) fn kd<T: Element>(
     Ok(Box::new(Erased::new(KdTree::build(store, options.par, options.monitor)?)))
 }
 
-/// An RP-forest over rows of `T`.
+/// A ball tree over rows of `T`.
+pub(super) fn ball<T: Element>(
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<Box<dyn AnyIndex>, Error> {
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    Ok(Box::new(Erased::new(BallTree::build(store, options.par, options.monitor)?)))
+}
+
+/// A forest of randomised KD-trees over rows of `T`.
 pub(super) fn forest<T: Element>(
     trees: usize,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
-    let &BuildOptions { metric, seed, par, monitor, .. } = options;
-    let params = RpForestParams { trees, seed, ..RpForestParams::default() };
-    Ok(Box::new(Erased::new(RpForest::build(FlatStore::<T>::from_rows(vectors, metric)?, params, par, monitor)?)))
-}
-
-/// A k-means tree over rows of `T`.
-pub(super) fn kmeans<T: Element>(
-    branching: usize,
-    vectors: MatrixView<'_, f32>,
-    options: &BuildOptions<'_>,
-) -> Result<Box<dyn AnyIndex>, Error> {
-    let &BuildOptions { metric, seed, par, monitor, .. } = options;
-    let params = KMeansTreeParams { branching, seed, ..KMeansTreeParams::default() };
-    Ok(Box::new(Erased::new(KMeansTree::build(FlatStore::<T>::from_rows(vectors, metric)?, params, par, monitor)?)))
+    let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    let params = KdForestParams { trees, seed: options.seed, ..KdForestParams::default() };
+    Ok(Box::new(Erased::new(KdForest::build(store, params, options.par, options.monitor)?)))
 }
 
 impl SearchParams {
@@ -46,7 +44,7 @@ impl SearchParams {
 }
 
 /// Rows of a store that is in another order, by their numbers: `rows[i]` is the row at place `i`.
-fn in_order(store: &impl RowStore, rows: &[u32]) -> Option<Matrix<f32>> {
+pub(super) fn in_order(store: &impl RowStore, rows: &[u32]) -> Option<Matrix<f32>> {
     let kept = store.vectors()?;
     let mut values = vec![0.0; rows.len() * kept.dim()];
     for (place, &row) in rows.iter().enumerate() {
@@ -105,36 +103,12 @@ impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<
     }
 }
 
-/// Cells with a name in a spec.
-#[cfg(feature = "io")]
-pub(crate) trait Named: ann_tree::Stored {
-    fn structure(params: &Self::Params) -> Structure;
-}
-
-/// Cells with a name in a spec.
-#[cfg(not(feature = "io"))]
-pub(crate) trait Named: ann_tree::Cells {
-    fn structure(params: &Self::Params) -> Structure;
-}
-
-impl Named for Forest {
-    fn structure(params: &RpForestParams) -> Structure {
-        Structure::RpForest { trees: params.trees }
-    }
-}
-
-impl Named for Centres {
-    fn structure(params: &KMeansTreeParams) -> Structure {
-        Structure::KMeansTree { branching: params.branching }
-    }
-}
-
-impl<C: Named, S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for CellTree<C, S> {
+impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
     type Store = S;
-    type Wide = CellTree<C, S::Wide>;
+    type Wide = BallTree<S::Wide>;
 
     fn structure(&self) -> Structure {
-        C::structure(self.params())
+        Structure::BallTree
     }
 
     fn store(&self) -> &S {
@@ -158,19 +132,65 @@ impl<C: Named, S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense f
         scratch: &mut Self::Scratch,
         out: &mut Vec<Neighbor>,
     ) -> SearchStats {
-        CellTree::search_row(self, row, k, params, filter, scratch, out)
+        BallTree::search_row(self, row, k, params, filter, scratch, out)
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
-        Ok(CellTree::extend(self, rows.rows(), par, monitor)?)
+        Ok(BallTree::extend(self, rows.rows(), par, monitor)?)
     }
 
     fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
-        CellTree::purge(self, dead, par)
+        BallTree::purge(self, dead, par)
     }
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
-        CellTree::with_store(self, store)
+        BallTree::with_store(self, store)
+    }
+
+    #[cfg(feature = "io")]
+    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
+        writer.part("index", self)
+    }
+}
+
+impl<S: RowStore<Wide: ReadRow> + ReadRow> Dense for KdForest<S> {
+    type Store = S;
+    type Wide = KdForest<S::Wide>;
+
+    fn structure(&self) -> Structure {
+        Structure::KdForest { trees: self.params().trees }
+    }
+
+    fn store(&self) -> &S {
+        self.store()
+    }
+
+    fn params(params: &SearchParams) -> TreeSearch {
+        params.of_tree()
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &TreeSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        KdForest::search_row(self, row, k, params, filter, scratch, out)
+    }
+
+    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+        Ok(KdForest::extend(self, rows.rows(), par, monitor)?)
+    }
+
+    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+        KdForest::purge(self, dead, par)
+    }
+
+    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+        KdForest::with_store(self, store)
     }
 
     #[cfg(feature = "io")]
