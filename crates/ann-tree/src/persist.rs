@@ -46,10 +46,8 @@ impl<C: Stored, S: ReadRow + Reorder + Persist> Persist for CellTree<C, S> {
             return Err(archive.corrupt("norm", format!("{norm} is not the norm of a point")));
         }
         let store: S = archive.part("store")?;
-        let rows = usize::try_from(rows).ok().filter(|&rows| rows <= store.len());
-        let rows = rows.ok_or_else(|| archive.corrupt("rows", "more rows in cells than there are"))?;
-        let order = LeafOrder::from_rows(archive.section_of("rows", store.len())?)
-            .ok_or_else(|| archive.corrupt("rows", "a row is missing, or there twice"))?;
+        let (shape, order) = LeafOrder::load(archive, rows, store.len())?;
+        let rows = shape.rows();
         let (metric, dim): (Metric, usize) = (store.metric(), store.dim());
         let euclid = archive.valid("arch", Euclid::with_norm(metric, dim, norm))?;
         let cells = C::load(archive, &params, &euclid, rows)?;

@@ -8,7 +8,7 @@
 
 use crate::euclid::Euclid;
 use crate::open::{Opener, Opening, Plan};
-use crate::order::{LeafOrder, tail_is_long};
+use crate::order::LeafOrder;
 use crate::{BuildError, TreeSearch};
 use ann_core::{
     Filter, Index, MemoryUsage, Monitor, Neighbor, Par, PushVector, ReadRow, Reorder, RowSet, SearchStats, VectorError,
@@ -132,15 +132,8 @@ impl<C: Cells, S: ReadRow + Reorder> CellTree<C, S> {
     where
         S: PushVector,
     {
-        let before = self.store.len();
-        self.store.push_all(rows)?;
-        let long = tail_is_long(self.store.len() - self.rows, self.rows);
-        if long && let Err(cancelled) = monitor.report(before as u64, self.store.len() as u64) {
-            self.store.truncate(before);
-            return Err(cancelled.into());
-        }
-        self.order.extend(self.store.len());
-        if long { self.rebuild(par) } else { Ok(()) }
+        let Self { order, store, rows: in_cells, .. } = self;
+        if order.push_all(rows, store, *in_cells, monitor)? { self.rebuild(par) } else { Ok(()) }
     }
 
     /// Takes rows out and builds the tree anew; the last rows take the free numbers. Gives the former number of every row that is left.
