@@ -34,7 +34,7 @@ impl Nearest {
     /// Forgets everything and keeps `k` from now on; memory is reused.
     pub(crate) fn reset(&mut self, k: usize) {
         self.k = k;
-        self.last = if k == 0 { 0 } else { NONE };
+        self.last = if k == 0 { u64::from(ordered(f32::NEG_INFINITY)) << 32 } else { NONE };
         self.heap.clear();
         self.sorted.clear();
         if k <= SORTED {
