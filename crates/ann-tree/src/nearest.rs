@@ -8,6 +8,10 @@ use std::collections::BinaryHeap;
 pub(crate) trait Collect {
     /// What is farther does not matter; at this distance a row may, by its id.
     fn threshold(&self) -> f32;
+    /// Whether the nearest row alone is wanted.
+    fn is_single(&self) -> bool {
+        false
+    }
     /// Whether a search may end before it has seen everything.
     fn is_full(&self) -> bool;
     /// Offers a row.
@@ -57,6 +61,10 @@ impl Collect for Nearest {
     #[inline(always)]
     fn threshold(&self) -> f32 {
         if self.last == NONE { f32::INFINITY } else { unordered((self.last >> 32) as u32) }
+    }
+
+    fn is_single(&self) -> bool {
+        self.k == 1
     }
 
     fn is_full(&self) -> bool {
