@@ -157,18 +157,20 @@ impl<S: ReadRow> KdForest<S> {
         }
         walk.nearest.reset(k);
         walk.met.reset(self.rows);
-        walk.pending.clear();
+        let levels = levels(self.rows, self.params.leaf) as usize;
+        let checks = params.checks.unwrap_or(DEFAULT_CHECKS);
+        let branches = self.columns.len().min(checks.saturating_add(self.params.trees).saturating_mul(levels));
+        walk.pending.reset(branches + self.params.trees);
         // What is beside the trees is compared first: it costs nothing to find.
         for row in self.rows as u32..self.store.len() as u32 {
             walk.meet(row, filter);
         }
         walk.compare(oracle);
-        let checks = params.checks.unwrap_or(DEFAULT_CHECKS) as u64;
         let metric = self.store.metric();
         let roots = if self.rows > 0 { self.params.trees } else { 0 };
         (0..roots as u32).for_each(|tree| walk.pending.push(Branch { bound: 0.0, tree, node: 0 }));
         while let Some(branch) = walk.pending.pop() {
-            if walk.stats.evaluations >= checks && walk.nearest.is_full() {
+            if walk.stats.evaluations >= checks as u64 && walk.nearest.is_full() {
                 break;
             }
             let leaf = self.descend::<F>(branch, query, metric, walk);

@@ -264,6 +264,15 @@ impl<S: ReadRow + Reorder> Index for KdTree<S> {
         out.clear();
         self.store.check(query)?;
         let KdScratch { pending, query: prepared, oracle, nearest } = scratch;
+        // Nothing is to be prepared where all rows are in columns.
+        if params.checks.is_none() && k > 0 && self.shape.rows() == self.store.len() && !self.columns.is_empty() {
+            nearest.reset(k);
+            let mut found = Found { filter, to: nearest, stats: SearchStats::default() };
+            self.by_columns().search(query, &mut found);
+            let stats = found.stats;
+            nearest.drain_sorted(out);
+            return Ok(stats);
+        }
         prepare_dense(query, self.store.metric(), self.store.dim(), prepared);
         let oracle = self.store.oracle(query, oracle);
         Ok(self.find(&oracle, prepared, k, params, filter, (pending, nearest), out))

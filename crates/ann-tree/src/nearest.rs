@@ -8,6 +8,10 @@ use std::collections::BinaryHeap;
 pub(crate) trait Collect {
     /// What is farther does not matter; at this distance a row may, by its id.
     fn threshold(&self) -> f32;
+    /// Whether the nearest row alone is wanted.
+    fn is_single(&self) -> bool {
+        false
+    }
     /// Whether a search may end before it has seen everything.
     fn is_full(&self) -> bool;
     /// Offers a row.
@@ -34,7 +38,7 @@ impl Nearest {
     /// Forgets everything and keeps `k` from now on; memory is reused.
     pub(crate) fn reset(&mut self, k: usize) {
         self.k = k;
-        self.last = if k == 0 { 0 } else { NONE };
+        self.last = if k == 0 { u64::from(ordered(f32::NEG_INFINITY)) << 32 } else { NONE };
         self.heap.clear();
         self.sorted.clear();
         if k <= SORTED {
@@ -57,6 +61,10 @@ impl Collect for Nearest {
     #[inline(always)]
     fn threshold(&self) -> f32 {
         if self.last == NONE { f32::INFINITY } else { unordered((self.last >> 32) as u32) }
+    }
+
+    fn is_single(&self) -> bool {
+        self.k == 1
     }
 
     fn is_full(&self) -> bool {

@@ -19,9 +19,10 @@ pub(crate) struct Branch {
 pub(crate) struct Pending(BinaryHeap<Reverse<(u32, u32, u32)>>);
 
 impl Pending {
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
+    /// Forgets everything and makes room for so many branches, that no later search need.
+    pub(crate) fn reset(&mut self, most: usize) {
         self.0.clear();
+        self.0.reserve(most);
     }
 
     /// Puts a branch by.

@@ -121,7 +121,7 @@ pub(crate) fn search_best_first<B: Branches, F: Filter, C: Collect>(
     pending: &mut Pending,
     found: &mut Found<'_, F, C>,
 ) {
-    pending.clear();
+    pending.reset(shape.leaves() + shape.groups());
     if shape.levels() > 0 {
         let root = shape.levels() as u32 - 1;
         pending.push(Branch { bound: f32::NEG_INFINITY, tree: root + 1, node: 0 });

@@ -1,6 +1,7 @@
 //! Boxes: how far a query is from each of sixteen at least, for any number of columns and any store.
 
 use super::KdTree;
+use super::columns::larger;
 use crate::nearest::Collect;
 use crate::shape::{FAN, Shape};
 use crate::walk::{Branches, Found};
@@ -58,7 +59,7 @@ fn gaps<const SQUARED: bool>(query: &[f32], group: &[f32], slack: f32) -> [f32; 
     let (ends, _) = ends.as_chunks::<2>();
     for (&q, [low, high]) in query.iter().zip(ends) {
         for i in 0..FAN {
-            let gap = (low[i] - q).max(q - high[i]).max(0.0);
+            let gap = larger(larger(low[i] - q, q - high[i]), 0.0);
             sums[i] += if SQUARED { gap * gap } else { gap };
         }
     }
@@ -75,8 +76,8 @@ fn products(query: &[f32], group: &[f32], slack: f32, cosine: bool) -> [f32; FAN
     for (&q, [low, high]) in query.iter().zip(ends) {
         for i in 0..FAN {
             let (a, b) = (q * low[i], q * high[i]);
-            sums[i] += a.max(b);
-            sizes[i] += a.abs().max(b.abs());
+            sums[i] += larger(a, b);
+            sizes[i] += larger(a.abs(), b.abs());
         }
     }
     let mut bounds = [0.0; FAN];

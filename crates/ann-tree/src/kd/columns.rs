@@ -6,7 +6,7 @@
 use crate::nearest::Collect;
 use crate::shape::{FAN, LEAF, MAX_LEVELS, Shape};
 use crate::walk::{Found, OPENED};
-use ann_core::simd::{Arch, Level};
+use ann_core::simd::{Arch, Level, Rows};
 use ann_core::{Filter, Metric};
 
 /// Columns up to which rows are kept column by column.
@@ -34,6 +34,14 @@ pub(super) struct ByColumns<'a> {
     pub(super) rows: &'a [u32],
 }
 
+/// Where a search begins: the query, what is near enough, and whether nothing of a leaf matters but its nearest.
+#[derive(Clone, Copy)]
+struct Start<const D: usize> {
+    query: [f32; D],
+    threshold: f32,
+    single: bool,
+}
+
 /// Called with every leaf that holds something within the threshold: its number, the distances of its rows, and a bit for each that is within. Gives the new threshold.
 type Open<'a> = &'a mut dyn FnMut(usize, &[f32; LEAF], u32) -> f32;
 
@@ -41,7 +49,7 @@ impl ByColumns<'_> {
     /// Opens every leaf whose bound is within the threshold.
     pub(super) fn search<F: Filter, C: Collect>(self, query: &[f32], found: &mut Found<'_, F, C>) {
         let Found { filter, to, stats } = found;
-        let threshold = to.threshold();
+        let (threshold, single) = (to.threshold(), to.is_single() && F::passes_all());
         let mut open = |leaf: usize, distances: &[f32; LEAF], mut within: u32| {
             while within != 0 {
                 let i = within.trailing_zeros() as usize;
@@ -54,35 +62,36 @@ impl ByColumns<'_> {
             to.threshold()
         };
         if self.shape.levels() > 0 {
-            let (leaves, rows) = self.dispatch(query, threshold, &mut open);
+            let (leaves, rows) = self.dispatch(query, (threshold, single), &mut open);
             stats.hops += leaves;
             stats.evaluations += rows;
         }
     }
 
     /// The search for as many columns as there are.
-    fn dispatch(self, query: &[f32], threshold: f32, open: Open<'_>) -> (u64, u64) {
+    fn dispatch(self, query: &[f32], how: (f32, bool), open: Open<'_>) -> (u64, u64) {
         match *query {
-            [a] => self.run([a], threshold, open),
-            [a, b] => self.run([a, b], threshold, open),
-            [a, b, c] => self.run([a, b, c], threshold, open),
-            [a, b, c, d] => self.run([a, b, c, d], threshold, open),
-            [a, b, c, d, e] => self.run([a, b, c, d, e], threshold, open),
-            [a, b, c, d, e, f] => self.run([a, b, c, d, e, f], threshold, open),
-            [a, b, c, d, e, f, g] => self.run([a, b, c, d, e, f, g], threshold, open),
-            [a, b, c, d, e, f, g, h] => self.run([a, b, c, d, e, f, g, h], threshold, open),
+            [a] => self.run([a], how, open),
+            [a, b] => self.run([a, b], how, open),
+            [a, b, c] => self.run([a, b, c], how, open),
+            [a, b, c, d] => self.run([a, b, c, d], how, open),
+            [a, b, c, d, e] => self.run([a, b, c, d, e], how, open),
+            [a, b, c, d, e, f] => self.run([a, b, c, d, e, f], how, open),
+            [a, b, c, d, e, f, g] => self.run([a, b, c, d, e, f, g], how, open),
+            [a, b, c, d, e, f, g, h] => self.run([a, b, c, d, e, f, g, h], how, open),
             // Trees of more columns have no columns.
             _ => (0, 0),
         }
     }
 
-    fn run<const D: usize>(self, query: [f32; D], threshold: f32, open: Open<'_>) -> (u64, u64) {
+    fn run<const D: usize>(self, query: [f32; D], (threshold, single): (f32, bool), open: Open<'_>) -> (u64, u64) {
+        let start = Start { query, threshold, single };
         let squared = self.metric == Metric::L2;
         self.arch.run(
             #[inline(always)]
             || match squared {
-                true => walk::<D, true>(self, &query, threshold, open),
-                false => walk::<D, false>(self, &query, threshold, open),
+                true => walk::<D, true>(self, &start, open),
+                false => walk::<D, false>(self, &start, open),
             },
         )
     }
@@ -92,25 +101,27 @@ impl ByColumns<'_> {
 #[inline(always)]
 fn walk<const D: usize, const SQUARED: bool>(
     tree: ByColumns<'_>,
-    query: &[f32; D],
-    mut threshold: f32,
+    &Start { ref query, mut threshold, single }: &Start<D>,
     open: Open<'_>,
 ) -> (u64, u64) {
     let shape = tree.shape;
     let groups = tree.boxes.as_chunks::<FAN>().0.as_chunks::<2>().0.as_chunks::<D>().0;
     let leaves = tree.columns.as_chunks::<LEAF>().0.as_chunks::<D>().0;
+    let ids = Rows::new(&tree.rows[..tree.rows.len() / LEAF * LEAF], LEAF, LEAF);
     let (mut keys, mut groups_open) = ([[OPENED; FAN]; MAX_LEVELS], [0; MAX_LEVELS]);
     let top = shape.levels() - 1;
     let (mut level, mut opened, mut compared) = (top, 0, 0);
     keys[top] = branch_keys::<D, SQUARED>(query, &groups[shape.group(top, 0)], shape.branches(top));
     loop {
-        let mut key = OPENED;
+        // Distances are not negative, and numbers that are not order as their bits do. Adding zero makes of the negative zero a positive one.
+        let limit = ((threshold + 0.0).to_bits() as i32 | (FAN as i32 - 1)).min(OPENED - 1);
+        let (mut key, mut any) = (OPENED, false);
         for &other in &keys[level] {
+            any |= other <= limit;
             key = key.min(other);
         }
-        // Distances are not negative, and numbers that are not order as their bits do.
-        // Adding zero makes of the negative zero a positive one.
-        if key > ((threshold + 0.0).to_bits() as i32 | (FAN as i32 - 1)) || key == OPENED {
+        // Known sooner than which it is, and mostly there is none.
+        if !any {
             if level == top {
                 return (opened, compared);
             }
@@ -127,17 +138,28 @@ fn walk<const D: usize, const SQUARED: bool>(
             keys[level] = branch_keys::<D, SQUARED>(query, &groups[shape.group(level, branch)], there);
             continue;
         }
-        let distances = sums::<D, LEAF>(
+        ids.prefetch(branch as u32, 2);
+        let mut distances = sums::<D, LEAF>(
             #[inline(always)]
             |column, i| part::<SQUARED>(query[column] - leaves[branch][column][i]),
         );
-        let mut within = 0;
-        for (i, &distance) in distances.iter().enumerate() {
-            within |= u32::from(distance <= threshold) << i;
-        }
         let rows = shape.leaf(branch).len();
         if rows < LEAF {
-            within &= (1 << rows) - 1;
+            // Farther than anything that is near enough.
+            distances[rows..].fill(f32::NAN);
+        }
+        let mut enough = threshold;
+        if single {
+            let mut least = i32::MAX;
+            for distance in &distances {
+                least = least.min(distance.to_bits() as i32);
+            }
+            let least = f32::from_bits(least as u32);
+            enough = if least < enough { least } else { enough };
+        }
+        let mut within = 0;
+        for (i, &distance) in distances.iter().enumerate() {
+            within |= u32::from(distance <= enough) << i;
         }
         opened += 1;
         compared += rows as u64;
@@ -158,7 +180,7 @@ fn branch_keys<const D: usize, const SQUARED: bool>(
         #[inline(always)]
         |column, i| {
             let [low, high] = &group[column];
-            part::<SQUARED>((low[i] - query[column]).max(query[column] - high[i]).max(0.0))
+            part::<SQUARED>(larger(larger(low[i] - query[column], query[column] - high[i]), 0.0))
         },
     );
     let mut keys = [OPENED; FAN];
@@ -167,6 +189,12 @@ fn branch_keys<const D: usize, const SQUARED: bool>(
         *key = if i < there { bound } else { OPENED };
     }
     keys
+}
+
+/// The larger of two numbers, in one instruction: `f32::max` minds NaN.
+#[inline(always)]
+pub(super) fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
 
 /// What a column adds to a distance.

@@ -7,10 +7,10 @@ use ann_testkit::portable::gauss;
 use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// Shapes on which trees have gone wrong.
-pub const KINDS: [&str; 6] = ["gauss", "duplicates", "line", "grid", "equal", "far"];
+pub(crate) const KINDS: [&str; 6] = ["gauss", "duplicates", "line", "grid", "equal", "far"];
 
 /// `n` rows of a kind; no row is zero.
-pub fn rows(kind: &str, n: usize, dim: usize, seed: u64) -> Matrix<f32> {
+pub(crate) fn rows(kind: &str, n: usize, dim: usize, seed: u64) -> Matrix<f32> {
     let draw = |i: usize, j: usize| split_mix(seed, (i * dim + j) as u64);
     let value = |i: usize, j: usize| match kind {
         "gauss" => gauss(seed, (i * dim + j) as u64) as f32,
@@ -28,7 +28,7 @@ pub fn rows(kind: &str, n: usize, dim: usize, seed: u64) -> Matrix<f32> {
 }
 
 /// Queries: rows of the base, rows that are a little off, and others.
-pub fn queries(base: &Matrix<f32>, count: usize, seed: u64) -> Vec<Vec<f32>> {
+pub(crate) fn queries(base: &Matrix<f32>, count: usize, seed: u64) -> Vec<Vec<f32>> {
     let dim = base.dim();
     let query = |q: usize| -> Vec<f32> {
         let noise = |j: usize| gauss(seed ^ 77, (q * dim + j) as u64) as f32;
@@ -42,25 +42,25 @@ pub fn queries(base: &Matrix<f32>, count: usize, seed: u64) -> Vec<Vec<f32>> {
     (0..count).map(query).collect()
 }
 
-pub fn store<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> FlatStore<T> {
+pub(crate) fn store<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> FlatStore<T> {
     FlatStore::from_rows(rows.view(), metric).unwrap()
 }
 
-pub fn kd<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> KdTree<FlatStore<T>> {
+pub(crate) fn kd<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> KdTree<FlatStore<T>> {
     KdTree::build(store(rows, metric), Par::Serial, Monitor::new()).unwrap()
 }
 
-pub fn ball<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> BallTree<FlatStore<T>> {
+pub(crate) fn ball<T: Scalar>(rows: &Matrix<f32>, metric: Metric) -> BallTree<FlatStore<T>> {
     BallTree::build(store(rows, metric), Par::Serial, Monitor::new()).unwrap()
 }
 
-pub fn forest<T: Scalar>(rows: &Matrix<f32>, metric: Metric, trees: usize) -> KdForest<FlatStore<T>> {
+pub(crate) fn forest<T: Scalar>(rows: &Matrix<f32>, metric: Metric, trees: usize) -> KdForest<FlatStore<T>> {
     let params = KdForestParams { trees, ..KdForestParams::default() };
     KdForest::build(store(rows, metric), params, Par::Serial, Monitor::new()).unwrap()
 }
 
 /// What a search finds, and what it cost.
-pub fn search<I: Index<Params = TreeSearch>>(
+pub(crate) fn search<I: Index<Params = TreeSearch>>(
     index: &I,
     query: &I::Vector,
     k: usize,
@@ -73,7 +73,7 @@ pub fn search<I: Index<Params = TreeSearch>>(
 }
 
 /// Equal to the bit.
-pub fn same(found: &[Neighbor], expected: &[Neighbor]) -> bool {
+pub(crate) fn same(found: &[Neighbor], expected: &[Neighbor]) -> bool {
     let bits = |all: &[Neighbor]| all.iter().map(|n| (n.id, (n.distance + 0.0).to_bits())).collect::<Vec<_>>();
     bits(found) == bits(expected)
 }

@@ -4,7 +4,7 @@ use super::Structure;
 use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats};
+use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats};
 use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// A KD-tree over rows of `T`.
@@ -53,15 +53,15 @@ pub(super) fn in_order(store: &impl RowStore, rows: &[u32]) -> Option<Matrix<f32
     Matrix::new(values, kept.dim()).ok()
 }
 
-impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<S> {
-    type Store = S;
-    type Wide = KdTree<S::Wide>;
+impl<T: Element> Dense for KdTree<FlatStore<T>> {
+    type Store = FlatStore<T>;
+    type Wide = KdTree<FlatStore<f32>>;
 
     fn structure(&self) -> Structure {
         Structure::KdTree
     }
 
-    fn store(&self) -> &S {
+    fn store(&self) -> &FlatStore<T> {
         self.store()
     }
 
@@ -93,7 +93,7 @@ impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<
         KdTree::purge(self, dead, par)
     }
 
-    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
         KdTree::with_store(self, store)
     }
 
@@ -103,15 +103,15 @@ impl<S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense for KdTree<
     }
 }
 
-impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
-    type Store = S;
-    type Wide = BallTree<S::Wide>;
+impl<T: Element> Dense for BallTree<FlatStore<T>> {
+    type Store = FlatStore<T>;
+    type Wide = BallTree<FlatStore<f32>>;
 
     fn structure(&self) -> Structure {
         Structure::BallTree
     }
 
-    fn store(&self) -> &S {
+    fn store(&self) -> &FlatStore<T> {
         self.store()
     }
 
@@ -143,7 +143,7 @@ impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
         BallTree::purge(self, dead, par)
     }
 
-    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
         BallTree::with_store(self, store)
     }
 
@@ -153,15 +153,15 @@ impl<S: RowStore<Wide: Reorder> + Reorder> Dense for BallTree<S> {
     }
 }
 
-impl<S: RowStore<Wide: ReadRow> + ReadRow> Dense for KdForest<S> {
-    type Store = S;
-    type Wide = KdForest<S::Wide>;
+impl<T: Element> Dense for KdForest<FlatStore<T>> {
+    type Store = FlatStore<T>;
+    type Wide = KdForest<FlatStore<f32>>;
 
     fn structure(&self) -> Structure {
         Structure::KdForest { trees: self.params().trees }
     }
 
-    fn store(&self) -> &S {
+    fn store(&self) -> &FlatStore<T> {
         self.store()
     }
 
@@ -189,7 +189,7 @@ impl<S: RowStore<Wide: ReadRow> + ReadRow> Dense for KdForest<S> {
         KdForest::purge(self, dead, par)
     }
 
-    fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
+    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
         KdForest::with_store(self, store)
     }
 
