@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::dense::MAX_ROWS;
 use crate::distance::{Distance, ElementError};
-use crate::{DistanceOracle, PushVector, RowError, VectorError, VectorStore};
+use crate::{DistanceOracle, Gauge, PushVector, Reorder, RowError, VectorError, VectorStore};
 
 /// Owned rows compared as `V` by a [`Distance`]: `SpaceStore<str, _>` keeps `String`s, `SpaceStore<[f64], _>` keeps
 /// `Vec<f64>`s, and for a `Clone` struct of yours `SpaceStore<YourStruct, _>` keeps the struct.
@@ -136,6 +136,11 @@ where
         SpaceOracle { store: self, query: self.row(id) }
     }
 
+    /// As the distance says of itself; distances are taken to be within a hundred thousandth of the truth, or a ten millionth where that is more.
+    fn gauge(&self) -> Option<Gauge> {
+        self.distance.is_metric().then(|| Gauge::plain(1e-5, 1e-7))
+    }
+
     /// Counts the rows and what `[T]` and `str` rows point to; what a struct of yours points to is unknown here.
     fn memory_usage(&self) -> usize {
         let pointed_to = |row: &V::Owned| {
@@ -163,6 +168,19 @@ where
 
     fn swap_remove(&mut self, id: u32) {
         self.rows.swap_remove(id as usize);
+    }
+}
+
+impl<V, D> Reorder for SpaceStore<V, D>
+where
+    V: ?Sized + ToOwned<Owned: Send + Sync> + Sync,
+    D: Distance<V>,
+{
+    fn reorder(&mut self, order: &[u32]) {
+        assert_eq!(order.len(), self.rows.len(), "as many places as rows");
+        let mut rows: Vec<Option<V::Owned>> = std::mem::take(&mut self.rows).into_iter().map(Some).collect();
+        // Every row is named once, as the caller says.
+        self.rows.extend(order.iter().filter_map(|&from| rows[from as usize].take()));
     }
 }
 

@@ -8,8 +8,8 @@
 
 use crate::dense::{check_dense, prepare_dense, unit_distance};
 use crate::{
-    DistanceOracle, FlatError, FlatOracle, FlatScratch, FlatStore, MatrixView, Metric, PushVector, ReadRow, RowError,
-    VectorError, VectorStore,
+    DistanceOracle, FlatError, FlatOracle, FlatScratch, FlatStore, MatrixView, Metric, PushVector, ReadRow, Reorder,
+    RowError, VectorError, VectorStore,
 };
 use ann_simd::{Arch, Buffer, Kernel, Op, Rows};
 use half::bf16;
@@ -304,6 +304,17 @@ impl VectorStore for SplitStore {
 
     fn memory_usage(&self) -> usize {
         self.high.memory_usage() + self.low.memory_bytes()
+    }
+}
+
+impl Reorder for SplitStore {
+    fn reorder(&mut self, order: &[u32]) {
+        self.high.reorder(order);
+        let (stride, mut low) = (self.stride(), Buffer::zeroed(self.low.len()));
+        for (to, &from) in low.as_mut_slice().chunks_exact_mut(stride).zip(order) {
+            to.copy_from_slice(&self.low[from as usize * stride..][..stride]);
+        }
+        self.low = low;
     }
 }
 

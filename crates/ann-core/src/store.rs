@@ -4,7 +4,7 @@
 //! ids. The oracle dispatches on metric, element type and instruction set once per block, so a structure pays one
 //! indirect call per hop and needs no type parameter for any of them.
 
-use crate::{Metric, RowSet};
+use crate::{Gauge, Metric, RowSet};
 
 /// Distances between one query and any rows of a store.
 pub trait DistanceOracle {
@@ -104,6 +104,11 @@ pub trait VectorStore: Send + Sync {
         }
     }
 
+    /// How distances are read as those of a metric; `None` if they keep no triangle inequality.
+    fn gauge(&self) -> Option<Gauge> {
+        None
+    }
+
     /// Bytes held by the rows.
     fn memory_usage(&self) -> usize;
 }
@@ -150,6 +155,24 @@ pub trait PushVector: VectorStore {
     }
 }
 
+/// A store whose rows can change places: trees keep together what they compare together.
+pub trait Reorder: VectorStore {
+    /// Row `i` becomes what row `order[i]` was; `order` holds every row once.
+    ///
+    /// # Panics
+    /// If `order` is shorter or longer, or names no row.
+    ///
+    /// ```
+    /// use ann_core::{FlatStore, Matrix, Metric, Reorder};
+    /// let rows = Matrix::from_rows(&[[0.0], [1.0], [3.0]])?;
+    /// let mut store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2)?;
+    /// store.reorder(&[2, 0, 1]);
+    /// assert_eq!((store.row(0), store.row(1)), (&[3.0][..], &[0.0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn reorder(&mut self, order: &[u32]);
+}
+
 /// A store whose rows can be read back as `f32`.
 pub trait ReadRow: VectorStore<Vector = [f32]> {
     /// Columns of a row.
@@ -163,6 +186,12 @@ pub trait ReadRow: VectorStore<Vector = [f32]> {
     /// # Panics
     /// If `id` is no row.
     fn read(&self, id: u32, out: &mut Vec<f32>);
+
+    /// Whether distances under [`Metric::L2`] and [`Metric::L1`] are sums over columns of what a query and the values of [`Self::read`] give there, added up in the order of the
+    /// kernels of [`FlatStore`](crate::FlatStore).
+    fn sums_columns(&self) -> bool {
+        false
+    }
 }
 
 /// What is wrong with a vector.

@@ -20,7 +20,7 @@ use crate::frontier::{Frontier, Key};
 use crate::hnsw::{Hnsw, HnswScratch, HnswSearch};
 use crate::refine::measure;
 use crate::search::Effort;
-use crate::visited::Visited;
+use ann_core::Visited;
 use ann_core::simd::{Buffer, Rows};
 use ann_core::{
     Filter, Index, MemoryUsage, Metric, Neighbor, NodeCodec, Par, PushVector, ReadRow, RowSet, SearchStats,

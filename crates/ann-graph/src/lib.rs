@@ -18,7 +18,6 @@ mod refine;
 mod search;
 mod select;
 mod share;
-mod visited;
 
 pub use adjacency::FlatGraph;
 pub use blocks::{BlockError, BlockHnsw, BlockScratch, BlockSearch};

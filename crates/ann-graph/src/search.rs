@@ -7,7 +7,7 @@
 
 use crate::adjacency::NONE;
 use crate::frontier::{Frontier, Key};
-use crate::visited::Visited;
+use ann_core::Visited;
 use ann_core::simd::Rows;
 use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Reach, SearchStats};
 use std::cmp::Reverse;

@@ -294,6 +294,10 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     type Wide: Dense;
     fn structure(&self) -> Structure;
     fn store(&self) -> &Self::Store;
+    /// As [`AnyIndex::vectors`]; those of the store, unless it has them in another order.
+    fn vectors(&self) -> Option<Matrix<f32>> {
+        self.store().vectors()
+    }
     fn params(params: &SearchParams) -> Self::Params;
     /// Many queries at once, where the structure has a better way than one by one.
     fn batch(
@@ -447,7 +451,7 @@ impl<I: Dense> AnyIndex for Erased<I> {
     }
 
     fn vectors(&self) -> Option<Matrix<f32>> {
-        self.index.store().vectors()
+        self.index.vectors()
     }
 
     #[cfg(feature = "graph")]

@@ -35,6 +35,10 @@ pub enum Error {
     #[cfg(feature = "graph")]
     #[error(transparent)]
     Block(#[from] ann_graph::BlockError),
+    /// A tree cannot be built as asked for.
+    #[cfg(feature = "tree")]
+    #[error(transparent)]
+    Tree(ann_tree::BuildError),
     /// Codes could not be learnt from the rows.
     #[cfg(feature = "quant")]
     #[error(transparent)]
@@ -150,6 +154,19 @@ impl From<ann_quant::TrainError> for Error {
             TrainError::Row(row) => Self::Row(row),
             TrainError::Store(store) => store.into(),
             other => Self::Train(other),
+        }
+    }
+}
+
+#[cfg(feature = "tree")]
+impl From<ann_tree::BuildError> for Error {
+    fn from(error: ann_tree::BuildError) -> Self {
+        use ann_tree::BuildError;
+        match error {
+            BuildError::Row(row) => Self::Row(row),
+            BuildError::Arch(arch) => Self::Store(FlatError::Arch(arch)),
+            BuildError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Tree(other),
         }
     }
 }

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! # Features
-//! Each only adds: `graph` (HNSW, NSW, Vamana), `quant` (rows as codes), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
+//! Each only adds: `graph` (HNSW, NSW, Vamana), `quant` (rows as codes), `tree` (KD-trees and ball trees), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
 //! default; without any the crate still searches exactly.
 
 #![forbid(unsafe_code)]
@@ -70,6 +70,8 @@ pub use ann_graph as graph;
 pub use ann_io as io;
 #[cfg(feature = "quant")]
 pub use ann_quant as quant;
+#[cfg(feature = "tree")]
+pub use ann_tree as tree;
 pub use any::{AnyIndex, AnySearcher, RowFilter, SearchParams};
 pub use calibration::Calibration;
 pub use error::Error;

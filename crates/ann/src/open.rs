@@ -6,7 +6,7 @@ use crate::dead::Dead;
 use crate::factory::{Element, Spec, Structure};
 use crate::labels::Labels;
 use crate::{Error, Index};
-#[cfg(feature = "graph")]
+#[cfg(any(feature = "graph", feature = "tree"))]
 use ann_core::SplitStore;
 use ann_core::{ElementKind, Exact, FlatStore};
 use ann_io::container::{Archive, LoadError, OpenMode, OpenOptions, Writer};
@@ -96,6 +96,14 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
         SplitStore::NAME if matches!(spec.structure, Structure::Graph { .. }) => {
             Ok(erase(archive.part::<ann_graph::Hnsw<SplitStore>>("index")?))
         }
+        #[cfg(feature = "tree")]
+        SplitStore::NAME if matches!(spec.structure, Structure::RpForest { .. }) => {
+            Ok(erase(archive.part::<ann_tree::RpForest<SplitStore>>("index")?))
+        }
+        #[cfg(feature = "tree")]
+        SplitStore::NAME if matches!(spec.structure, Structure::KMeansTree { .. }) => {
+            Ok(erase(archive.part::<ann_tree::KMeansTree<SplitStore>>("index")?))
+        }
         other => Err(archive.corrupt("rows", format!("`{other}`")).into()),
     }?;
     if any.structure() != spec.structure || spec.metric.is_some_and(|metric| metric != any.metric()) {
@@ -154,6 +162,22 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
         }
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
+        #[cfg(feature = "tree")]
+        Structure::KdTree => Ok(erase(archive.part::<ann_tree::KdTree<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::BallTree => Ok(erase(archive.part::<ann_tree::BallTree<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::KdForest { .. } => Ok(erase(archive.part::<ann_tree::KdForest<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::RpForest { .. } => Ok(erase(archive.part::<ann_tree::RpForest<FlatStore<T>>>("index")?)),
+        #[cfg(feature = "tree")]
+        Structure::KMeansTree { .. } => Ok(erase(archive.part::<ann_tree::KMeansTree<FlatStore<T>>>("index")?)),
+        #[cfg(not(feature = "tree"))]
+        Structure::KdTree
+        | Structure::BallTree
+        | Structure::KdForest { .. }
+        | Structure::RpForest { .. }
+        | Structure::KMeansTree { .. } => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

@@ -163,7 +163,17 @@ fn limits_are_told_and_pages_hold_every_row_once() {
 fn rows_like_a_row_are_its_nearest_without_itself() {
     let base = rows(2_000, 10, 6);
     let named: Vec<u64> = (0..2_000).map(|i| 10_000 + i).collect();
-    for spec in ["Flat", "SQ8", "HNSW8", "DEG12", "HNSW8,Block2", "NSW8,SQ8,Refine(Flat)"] {
+    for spec in [
+        "Flat",
+        "SQ8",
+        "HNSW8",
+        "DEG12",
+        "HNSW8,Block2",
+        "NSW8,SQ8,Refine(Flat)",
+        "KDTree",
+        "RPForest8",
+        "KMeansTree16",
+    ] {
         for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
             let options = BuildOptions { metric, labels: Some(&named), ..BuildOptions::default() };
             let mut index = spec.parse::<Spec>().unwrap().build(&base, &options).unwrap();

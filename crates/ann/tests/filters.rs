@@ -35,7 +35,21 @@ fn filters_of_every_width_give_as_many_as_match() {
         ("none", &|_| false),
         ("one cluster", &|label| label % 20 == 7),
     ];
-    for spec in ["Flat", "HNSW16", "NSW16", "Vamana32", "DEG16", "HNSW16,Block2", "HNSW16,SQ8,Refine(Flat)", "Auto"] {
+    for spec in [
+        "Flat",
+        "HNSW16",
+        "NSW16",
+        "Vamana32",
+        "DEG16",
+        "HNSW16,Block2",
+        "HNSW16,SQ8,Refine(Flat)",
+        "Auto",
+        "KDTree",
+        "BallTree",
+        "KDForest4",
+        "RPForest8",
+        "KMeansTree",
+    ] {
         let index = ann::index_factory(spec, &base, Metric::L2).unwrap();
         for (name, filter) in filters {
             let matches = (0..ROWS as u64).filter(|&label| filter(label)).count();

@@ -42,9 +42,13 @@ fn long() -> Matrix<f32> {
 
 /// SHA-256 of the file of an index that is built and then grown.
 fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
+    hash_of("HNSW16", rows, metric, par)
+}
+
+fn hash_of(spec: &str, rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     let options = BuildOptions { metric, par, ef_construction: 60, ..BuildOptions::default() };
     let (first, rest) = (rows.view().slice(0..rows.len() - 50), rows.view().slice(rows.len() - 50..rows.len()));
-    let mut index = "HNSW16".parse::<Spec>().unwrap().build(first, &options).unwrap();
+    let mut index = spec.parse::<Spec>().unwrap().build(first, &options).unwrap();
     index.add_with(rest, None, par, ann::Monitor::new()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.ann");
@@ -55,7 +59,10 @@ fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
 fn integral_hashes() -> Vec<String> {
     integral()
         .iter()
-        .flat_map(|rows| [Metric::L2, Metric::L1].map(|metric| hash(rows, metric, Par::Threads(2))))
+        .flat_map(|rows| [Metric::L2, Metric::L1].map(|metric| (rows, metric)))
+        .flat_map(|(rows, metric)| {
+            ["HNSW16", "RPForest3", "KMeansTree8"].map(|spec| hash_of(spec, rows, metric, Par::Threads(2)))
+        })
         .collect()
 }
 
@@ -67,6 +74,20 @@ fn files_are_identical_on_any_number_of_threads() {
         let serial = hash(&rows, metric, Par::Serial);
         for threads in [1, 2, 8] {
             assert_eq!(hash(&rows, metric, Par::Threads(threads)), serial, "{metric} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "tree")]
+fn files_of_trees_are_identical_on_any_number_of_threads() {
+    let [bytes, ..] = integral();
+    for spec in ["KDTree", "BallTree", "KDForest3", "RPForest3", "KMeansTree8"] {
+        for (rows, metric) in [(&bytes, Metric::L2), (&fractional(), Metric::Cosine), (&fractional(), Metric::L1)] {
+            let serial = hash_of(spec, rows, metric, Par::Serial);
+            for threads in [1, 2, 8] {
+                assert_eq!(hash_of(spec, rows, metric, Par::Threads(threads)), serial, "{spec}, {metric}, {threads}");
+            }
         }
     }
 }

@@ -150,10 +150,15 @@ fn a_window_slides_over_indexes_of_every_kind() {
         "SQ8",
         "HNSW8",
         "DEG12",
+        "RPForest4",
+        "KMeansTree16",
         "HNSW8,SQ8",
         "HNSW8,Block2",
         "HNSW8,SQ8,Refine(Flat)",
         "Vamana16,SQ8,Refine(f16)",
+        "KDTree",
+        "BallTree",
+        "KDForest4",
     ] {
         let mut index = ann::index_factory(spec, &rows(0..1_000), Metric::L2).unwrap();
         for start in (0..3_000).step_by(200) {

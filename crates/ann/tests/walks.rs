@@ -7,7 +7,7 @@ use ann::io::container::OpenMode;
 use ann::prelude::*;
 use ann::{ElementKind, Error, LabelError, Monitor};
 
-const SPECS: [&str; 2] = ["Flat", "HNSW8"];
+const SPECS: [&str; 5] = ["Flat", "HNSW8", "KDTree", "RPForest4", "KMeansTree8"];
 
 /// Numbers between -1 and 1.
 fn floats(n: usize, dim: usize, seed: u64) -> Matrix<f32> {

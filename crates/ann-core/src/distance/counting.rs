@@ -37,6 +37,10 @@ impl<T: PartialEq> Distance<[T]> for Hamming {
 }
 
 impl<W: Word> Distance<[W]> for BitHamming {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[W], b: &[W]) -> f32 {
         count(a, b, |x, y| x ^ y) as f32
     }

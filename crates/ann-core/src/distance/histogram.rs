@@ -59,6 +59,10 @@ impl Jeffreys {
 }
 
 impl<T: Number> Distance<[T]> for Hellinger {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         let (total_a, total_b) = (total(a), total(b));
         if total_a == 0.0 || total_b == 0.0 {
@@ -99,6 +103,10 @@ impl<T: Number> Distance<[T]> for Jeffreys {
 }
 
 impl<T: Number> Distance<[T]> for JensenShannon {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         let (total_a, total_b) = (total(a), total(b));
         if total_a == 0.0 || total_b == 0.0 {

@@ -40,6 +40,10 @@ pub struct SetJaccard;
 pub struct BitJaccard;
 
 impl<T: Number> Distance<[T]> for Jaccard {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         let [shared, all] = sums(a, b, |x, y| {
             let (x, y) = (x.to_f64(), y.to_f64());
@@ -56,6 +60,10 @@ impl<T: Number> Distance<[T]> for Jaccard {
 }
 
 impl<T: Ord + Debug> Distance<[T]> for SetJaccard {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         let (mut left, mut right, mut shared) = (a, b, 0usize);
         while let ([x, after_x @ ..], [y, after_y @ ..]) = (left, right) {
@@ -80,6 +88,10 @@ impl<T: Ord + Debug> Distance<[T]> for SetJaccard {
 }
 
 impl<W: Word> Distance<[W]> for BitJaccard {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[W], b: &[W]) -> f32 {
         ratio(count(a, b, |x, y| x & y) as f64, count(a, b, |x, y| x | y) as f64)
     }

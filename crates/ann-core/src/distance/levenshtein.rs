@@ -57,24 +57,40 @@ macro_rules! symbols {
 symbols!(char u8 i8 u16 i16 u32 i32 u64 i64);
 
 impl<T: Symbol> Distance<[T]> for Levenshtein {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         edits(a, b) as f32
     }
 }
 
 impl Distance<str> for Levenshtein {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &str, b: &str) -> f32 {
         str_edits(a, b).0 as f32
     }
 }
 
 impl<T: Symbol> Distance<[T]> for NormalizedLevenshtein {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         normalize(edits(a, b), a.len() + b.len())
     }
 }
 
 impl Distance<str> for NormalizedLevenshtein {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &str, b: &str) -> f32 {
         let (edits, lengths) = str_edits(a, b);
         normalize(edits, lengths)

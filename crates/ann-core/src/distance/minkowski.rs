@@ -45,6 +45,10 @@ pub struct SquaredL2;
 pub struct LInf;
 
 impl<T: Number> Distance<[T]> for L1 {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         distance(sum(a, b, T::difference))
     }
@@ -55,6 +59,10 @@ impl<T: Number> Distance<[T]> for L1 {
 }
 
 impl<T: Number> Distance<[T]> for L2 {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         distance(squared(a, b).sqrt())
     }
@@ -75,6 +83,10 @@ impl<T: Number> Distance<[T]> for SquaredL2 {
 }
 
 impl<T: Number> Distance<[T]> for LInf {
+    fn is_metric(&self) -> bool {
+        true
+    }
+
     fn eval(&self, a: &[T], b: &[T]) -> f32 {
         let zero = T::default();
         let common = a.iter().zip(b).map(|(&x, &y)| x.difference(y));

@@ -74,6 +74,12 @@ pub trait Distance<V: ?Sized>: Send + Sync {
     /// The distance from `a` to `b`, the same as from `b` to `a`. Must not panic; NaN sorts unpredictably.
     fn eval(&self, a: &V, b: &V) -> f32;
 
+    /// Whether `d(a, c) <= d(a, b) + d(b, c)` for all values: what an index may rest on that skips values because others are far. `false` unless the distance says
+    /// otherwise; [`TrueMetric`] says it for a closure.
+    fn is_metric(&self) -> bool {
+        false
+    }
+
     /// Whether `value` lies in the domain of this distance; stores ask before they take a row in.
     ///
     /// # Errors
@@ -87,6 +93,31 @@ pub trait Distance<V: ?Sized>: Send + Sync {
 impl<V: ?Sized, F: Fn(&V, &V) -> f32 + Send + Sync> Distance<V> for F {
     fn eval(&self, a: &V, b: &V) -> f32 {
         self(a, b)
+    }
+}
+
+/// Says of a distance that it keeps the triangle inequality; where that is not so, indexes that rest on it miss what is near.
+///
+/// ```
+/// use ann_core::distance::{Distance, TrueMetric};
+/// let by_length = TrueMetric(|a: &str, b: &str| a.len().abs_diff(b.len()) as f32);
+/// assert!(by_length.is_metric());
+/// assert_eq!(by_length.eval("pear", "fig"), 1.0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrueMetric<D>(pub D);
+
+impl<V: ?Sized, D: Distance<V>> Distance<V> for TrueMetric<D> {
+    fn eval(&self, a: &V, b: &V) -> f32 {
+        self.0.eval(a, b)
+    }
+
+    fn is_metric(&self) -> bool {
+        true
+    }
+
+    fn check(&self, value: &V) -> Result<(), ElementError> {
+        self.0.check(value)
     }
 }
 

@@ -139,6 +139,22 @@ fn build_over<T: Element>(
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),
+        #[cfg(feature = "tree")]
+        Structure::KdTree => super::tree::kd::<T>(vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::BallTree => super::tree::ball::<T>(vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::KdForest { trees } => super::tree::forest::<T>(trees, vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::RpForest { trees } => super::cells::forest::<T>(trees, vectors, options),
+        #[cfg(feature = "tree")]
+        Structure::KMeansTree { branching } => super::cells::kmeans::<T>(branching, vectors, options),
+        #[cfg(not(feature = "tree"))]
+        Structure::KdTree
+        | Structure::BallTree
+        | Structure::KdForest { .. }
+        | Structure::RpForest { .. }
+        | Structure::KMeansTree { .. } => Err(Error::Feature { what: structure.to_string(), feature: "tree" }),
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {
             Err(Error::Feature { what: structure.to_string(), feature: "graph" })

@@ -1,4 +1,4 @@
-//! Stand-ins for rows of floats: bytes to build a graph on, halves to walk on.
+//! Stand-ins for rows of floats: bytes to build a graph on, halves to walk on or to compare the rows of cells by.
 //!
 //! Building and walking wait for memory, so fewer bytes per row are time. A stand-in is used where it tells neighbours
 //! apart as the rows do, which a sample shows; rows that crowd together far from the origin, or whose few large values
@@ -21,6 +21,7 @@ const NEAREST: usize = 10;
 const AGREED: f64 = 0.9;
 
 /// `vectors` as bytes, if these rank neighbours nearly as the vectors do.
+#[cfg(any(feature = "graph", test))]
 pub(crate) fn bytes(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<FlatStore<i8>> {
     let largest = |row: &[f32]| row.iter().fold(0f32, |most, x| most.max(x.abs()));
     // Direction alone counts under cosine, so that every row may use the whole range.

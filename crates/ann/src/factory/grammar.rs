@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "DEG" [ DEGREE ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | "BallTree" | "KDForest" [ TREES ] | ( "RPForest" | "Annoy" ) [ TREES ]
+//!            | "KMeansTree" [ BRANCHING ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
 //! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
@@ -21,12 +22,25 @@ use std::str::FromStr;
 use ann_core::Metric;
 
 use super::spec::{
-    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEGREE, Links, M, M0, Profile, Refine, Spec,
-    Structure,
+    BITS, BRANCHING, Code, Codes, DEFAULT_BRANCHING, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEFAULT_RP_TREES,
+    DEFAULT_TREES, DEGREE, Links, M, M0, Profile, RP_TREES, Refine, Spec, Structure, TREES,
 };
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 6] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "Auto"];
+const STRUCTURES: [&str; 12] = [
+    "Flat",
+    "HNSW",
+    "NSW",
+    "Vamana",
+    "DEG",
+    "KDTree",
+    "BallTree",
+    "KDForest",
+    "RPForest",
+    "Annoy",
+    "KMeansTree",
+    "Auto",
+];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -104,6 +118,11 @@ impl Rows {
     }
 }
 
+/// What may come after a structure that has nothing but a number.
+fn after_number(number: Option<usize>) -> &'static str {
+    if number.is_some() { "`@` or the end" } else { "a number, `@` or the end" }
+}
+
 /// What [`Rows`] begin with.
 const ROWS: &str = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
 
@@ -137,10 +156,26 @@ impl<'a> Cursor<'a> {
                 self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
             }
             "DEG" => self.deg(),
+            "BALLTREE" => Ok((Structure::BallTree, "`@` or the end")),
+            "KDFOREST" => {
+                let trees = self.number("trees", TREES)?;
+                Ok((Structure::KdForest { trees: trees.unwrap_or(DEFAULT_TREES) }, after_number(trees)))
+            }
+            "KDTREE" => Ok((Structure::KdTree, "`@` or the end")),
+            "RPFOREST" | "ANNOY" => {
+                let trees = self.number("trees", RP_TREES)?;
+                Ok((Structure::RpForest { trees: trees.unwrap_or(DEFAULT_RP_TREES) }, after_number(trees)))
+            }
+            "KMEANSTREE" => {
+                let most = self.number("branches", BRANCHING)?;
+                Ok((Structure::KMeansTree { branching: most.unwrap_or(DEFAULT_BRANCHING) }, after_number(most)))
+            }
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`"))
+                Err(self.unexpected(
+                    "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree`, `KDForest`, `RPForest`, `Annoy` or `KMeansTree`",
+                ))
             }
         }
     }
@@ -428,6 +463,14 @@ mod tests {
             ("vamana", "Vamana64"),
             ("VAMANA32_flat@ip", "Vamana32@ip"),
             ("Vamana48 , block2", "Vamana48,Block2"),
+            ("kdtree @ L1", "KDTree@l1"),
+            ("balltree", "BallTree"),
+            ("KDForest", "KDForest4"),
+            ("kdforest8@cosine", "KDForest8@cosine"),
+            ("annoy50", "RPForest50"),
+            ("rpforest@angular", "RPForest16@cosine"),
+            ("kmeanstree", "KMeansTree32"),
+            ("KMeansTree16 @ip", "KMeansTree16@ip"),
             ("sq8", "SQ8"),
             ("SQ4@ip", "SQ4@ip"),
             ("HNSW32_SQ8", "HNSW32,SQ8"),
@@ -449,7 +492,7 @@ mod tests {
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let (either, tail, end) = (
-            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`",
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree`, `KDForest`, `RPForest`, `Annoy` or `KMeansTree`",
             "`,`, `_`, `@` or the end",
             "the end",
         );
@@ -492,6 +535,13 @@ mod tests {
             ("HNSW16,32+PQ8", 10, tail, "+PQ8", None),
             ("HNSW16_32", 8, rows, "32", Some("HNSW16,32")),
             ("HNSW16,32,", 11, rows, "", None),
+            ("KDForest65", 9, "trees from 1 to 64", "65", None),
+            ("RPForest0", 9, "trees from 1 to 1000", "0", None),
+            ("RPForest 5", 10, "a number, `@` or the end", "5", Some("RPForest5")),
+            ("Anoy10", 1, either, "Anoy10", Some("Annoy10")),
+            ("KMeansTree32,SQ8", 13, "`@` or the end", ",", None),
+            ("KDTree4", 7, "`@` or the end", "4", None),
+            ("KDTre@l2", 1, either, "KDTre", Some("KDTree@l2")),
             ("SQ5", 1, either, "SQ5", None),
             ("SQ8,Refine(Flat)", 4, "`@` or the end", ",", None),
             ("HNSW16,SQ88", 8, m0, "SQ88", None),

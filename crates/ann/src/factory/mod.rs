@@ -7,7 +7,9 @@ mod auto;
 #[cfg(all(feature = "graph", feature = "quant"))]
 mod blocks;
 mod build;
-#[cfg(feature = "graph")]
+#[cfg(feature = "tree")]
+mod cells;
+#[cfg(any(feature = "graph", feature = "tree"))]
 mod codes;
 #[cfg(feature = "graph")]
 mod convert;
@@ -19,6 +21,8 @@ mod graph;
 #[cfg(feature = "quant")]
 mod quant;
 mod spec;
+#[cfg(feature = "tree")]
+mod tree;
 #[cfg(all(feature = "graph", feature = "quant"))]
 mod trial;
 

@@ -23,6 +23,15 @@ pub(super) const M0: RangeInclusive<usize> = 2..=1024;
 /// Edges of a point of DEG where none are named, and their range; the number is even.
 pub(super) const DEFAULT_DEGREE: usize = 32;
 pub(super) const DEGREE: RangeInclusive<usize> = 4..=512;
+/// Trees of a KD-forest where none are named, and their range.
+pub(super) const DEFAULT_TREES: usize = 4;
+pub(super) const TREES: RangeInclusive<usize> = 1..=64;
+/// Trees of an RP-forest where none are named, and their range.
+pub(super) const DEFAULT_RP_TREES: usize = 16;
+pub(super) const RP_TREES: RangeInclusive<usize> = 1..=1000;
+/// Branches of a node of a k-means tree where none are named, and their range.
+pub(super) const DEFAULT_BRANCHING: usize = 32;
+pub(super) const BRANCHING: RangeInclusive<usize> = 2..=1024;
 /// Bits of every value of a neighbour.
 pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 
@@ -37,6 +46,11 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `NSW16` | one layer of HNSW, up to 32 links, entered at a medoid; `NSW` as `NSW16` |
 /// | `Vamana64` | the graph of DiskANN, up to 64 links; `Vamana` as `Vamana64` |
 /// | `DEG32` | an undirected graph with 32 edges at every point; `DEG` as `DEG32`; even, 4 to 512 |
+/// | `KDTree` | a KD-tree, exact unless `checks` is given; for few columns |
+/// | `BallTree` | a ball tree, exact unless `checks` is given; not for inner products |
+/// | `KDForest4` | four randomised KD-trees with one queue, approximate: `checks`; not for inner products; `KDForest` as `KDForest4` |
+/// | `RPForest16`, `Annoy16` | a forest of 16 trees that cut by planes; `RPForest` as `RPForest16`; 1 to 1000 |
+/// | `KMeansTree32` | a tree of clusters of clusters, 32 at a node; `KMeansTree` as `KMeansTree32`; 2 to 1024 |
 /// | `SQ8`, `SQ6`, `SQ4` | every code is compared: 8, 6 or 4 bits for each value, distances by code |
 /// | `HNSW32,SQ8`, `HNSW32_SQ8` | HNSW on codes alone, distances by code |
 /// | `HNSW32,SQ8,Refine(Flat)`, `HNSW32,SQ8,RFlat` | HNSW on codes, what is returned measured by the rows |
@@ -62,7 +76,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `KDTree`, `BallTree`, `KDForest`, `RPForest`, `Annoy` or `KMeansTree`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -99,6 +113,25 @@ pub enum Structure {
     Deg {
         /// Edges of every point, even, 4 to 512.
         degree: usize,
+    },
+    /// Rows in cells that are cut at medians, with a box around each.
+    KdTree,
+    /// Rows in cells that are halved between two rows, with a ball around each.
+    BallTree,
+    /// Randomised KD-trees that are searched together.
+    KdForest {
+        /// Trees, 1 to 64.
+        trees: usize,
+    },
+    /// Trees that cut rows by planes between two centres.
+    RpForest {
+        /// How many, 1 to 1000.
+        trees: usize,
+    },
+    /// A tree of clusters of clusters.
+    KMeansTree {
+        /// Clusters at a node, 2 to 1024.
+        branching: usize,
     },
     /// A graph with codes of the neighbours beside the links of every node, of which there may be 64.
     Blocks {
@@ -309,6 +342,11 @@ impl fmt::Display for Structure {
                 links.fmt(f)?;
                 codes.map_or(Ok(()), |codes| write!(f, ",{codes}"))
             }
+            Self::KdTree => f.write_str("KDTree"),
+            Self::BallTree => f.write_str("BallTree"),
+            Self::KdForest { trees } => write!(f, "KDForest{trees}"),
+            Self::RpForest { trees } => write!(f, "RPForest{trees}"),
+            Self::KMeansTree { branching } => write!(f, "KMeansTree{branching}"),
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
             Self::Auto(profile) => profile.fmt(f),
@@ -336,7 +374,19 @@ mod tests {
         let blocks = (links(), BITS).prop_map(|(links, bits)| Structure::Blocks { links, bits });
         let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
         let deg = (2usize..=256).prop_map(|half| Structure::Deg { degree: 2 * half });
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, deg, auto]
+        prop_oneof![
+            Just(Structure::Flat),
+            Just(Structure::KdTree),
+            Just(Structure::BallTree),
+            TREES.prop_map(|trees| Structure::KdForest { trees }),
+            RP_TREES.prop_map(|trees| Structure::RpForest { trees }),
+            BRANCHING.prop_map(|branching| Structure::KMeansTree { branching }),
+            code().prop_map(Structure::Codes),
+            graph,
+            blocks,
+            deg,
+            auto
+        ]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {

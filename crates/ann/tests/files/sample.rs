@@ -14,8 +14,20 @@ pub(crate) struct Sample {
     pub(crate) answers: Vec<Vec<Hit>>,
 }
 
-/// Every element type that a mapped index may hold, padding behind rows, labels, inverse norms, several layers.
+/// Every element type that a mapped index may hold, padding behind rows, labels, inverse norms, several layers; and every tree.
 pub(crate) fn all() -> Vec<Sample> {
+    let mut all = graphs();
+    #[cfg(feature = "tree")]
+    all.extend([
+        sample_of("KDTree", "u8, l2, KD-tree", ElementKind::U8, Metric::L2, false),
+        sample_of("BallTree", "bf16, cosine, ball tree", ElementKind::Bf16, Metric::Cosine, true),
+        sample_of("KDForest2", "f32, l1, KD-forest", ElementKind::F32, Metric::L1, false),
+    ]);
+    all
+}
+
+/// Those of them that are graphs.
+pub(crate) fn graphs() -> Vec<Sample> {
     vec![
         sample("u8, l2, labels", ElementKind::U8, Metric::L2, true),
         sample("bf16, cosine", ElementKind::Bf16, Metric::Cosine, false),
@@ -24,9 +36,13 @@ pub(crate) fn all() -> Vec<Sample> {
 }
 
 fn sample(name: &'static str, element: ElementKind, metric: Metric, labelled: bool) -> Sample {
+    sample_of("HNSW4", name, element, metric, labelled)
+}
+
+fn sample_of(spec: &str, name: &'static str, element: ElementKind, metric: Metric, labelled: bool) -> Sample {
     let labels: Vec<u64> = (0..ROWS as u64).map(|row| split_mix(9, row)).collect();
     let options = BuildOptions { metric, labels: labelled.then_some(&labels[..]), ..BuildOptions::default() };
-    let index = "HNSW4".parse::<Spec>().unwrap().build(&rows(element, 0, ROWS), &options).unwrap();
+    let index = spec.parse::<Spec>().unwrap().build(&rows(element, 0, ROWS), &options).unwrap();
     assert_eq!(index.element(), element);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.ann");

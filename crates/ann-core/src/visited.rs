@@ -1,17 +1,23 @@
-//! Which nodes a walk has met.
+//! Which nodes or rows a search has met.
 
 /// A set of nodes that empties in O(1): one byte per node holds the number of the search that met it last.
 ///
 /// One byte keeps the array of a million nodes in the second-level cache; once in 255 searches it is wiped.
-#[derive(Debug, Default)]
-pub(crate) struct Visited {
+///
+/// ```
+/// let mut met = ann_core::Visited::default();
+/// met.reset(10);
+/// assert!(met.insert(3) && !met.insert(3));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Visited {
     marks: Vec<u8>,
     epoch: u8,
 }
 
 impl Visited {
     /// Empties the set and makes room for nodes `0..len`.
-    pub(crate) fn reset(&mut self, len: usize) {
+    pub fn reset(&mut self, len: usize) {
         if self.marks.len() < len {
             self.marks.resize(len, 0);
         }
@@ -23,8 +29,11 @@ impl Visited {
     }
 
     /// Adds `node`; says whether it is new.
-    #[inline(always)]
-    pub(crate) fn insert(&mut self, node: u32) -> bool {
+    ///
+    /// # Panics
+    /// If there was no room made for it.
+    #[inline]
+    pub fn insert(&mut self, node: u32) -> bool {
         let mark = &mut self.marks[node as usize];
         let new = *mark != self.epoch;
         *mark = self.epoch;
