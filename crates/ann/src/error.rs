@@ -39,6 +39,10 @@ pub enum Error {
     #[cfg(feature = "tree")]
     #[error(transparent)]
     Tree(ann_tree::BuildError),
+    /// Lists cannot be made or grown.
+    #[cfg(feature = "ivf_pq")]
+    #[error(transparent)]
+    Ivf(ann_partition::IvfError),
     /// Codes could not be learnt from the rows.
     #[cfg(feature = "quant")]
     #[error(transparent)]
@@ -167,6 +171,20 @@ impl From<ann_tree::BuildError> for Error {
             BuildError::Arch(arch) => Self::Store(FlatError::Arch(arch)),
             BuildError::Cancelled(cancelled) => Self::Cancelled(cancelled),
             other => Self::Tree(other),
+        }
+    }
+}
+
+#[cfg(feature = "ivf_pq")]
+impl From<ann_partition::IvfError> for Error {
+    fn from(error: ann_partition::IvfError) -> Self {
+        use ann_partition::IvfError;
+        match error {
+            IvfError::Row(row) => Self::Row(row),
+            IvfError::Store(store) => store.into(),
+            IvfError::Train(train) => train.into(),
+            IvfError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Ivf(other),
         }
     }
 }

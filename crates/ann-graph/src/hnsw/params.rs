@@ -72,12 +72,7 @@ impl ParamError {
     ///
     /// # Errors
     /// Itself, if it does not.
-    pub fn unless(
-        holds: bool,
-        name: &'static str,
-        value: impl ToString,
-        must: &'static str,
-    ) -> Result<(), Self> {
+    pub fn unless(holds: bool, name: &'static str, value: impl ToString, must: &'static str) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self { name, value: value.to_string(), must }) }
     }
 }
