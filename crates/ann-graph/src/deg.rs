@@ -27,8 +27,8 @@ pub use params::{DegImprove, DegParams, DegTarget};
 pub use remove::NoSuchRow;
 
 use crate::HnswSearch;
-use crate::refine::ExactOracle;
-use crate::search::{GraphView, Walk};
+use crate::find::{Accepted, Ground, find};
+use crate::search::{Effort, GraphView, Walk};
 use ann_core::{
     All, DistanceOracle, Filter, Index, Limits, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore,
 };
@@ -111,31 +111,10 @@ impl<S: VectorStore> Deg<S> {
         scratch: &mut DegScratch<S>,
         out: &mut Vec<Neighbor>,
     ) -> SearchStats {
-        let DegScratch { walk, oracle } = scratch;
-        self.walk(&self.store.oracle_at(row, oracle), filter, row, (k, params), walk, out)
-    }
-
-    fn walk<F: Filter>(
-        &self,
-        oracle: &impl DistanceOracle,
-        filter: &F,
-        start: u32,
-        (k, params): (usize, &HnswSearch),
-        walk: &mut Walk,
-        out: &mut Vec<Neighbor>,
-    ) -> SearchStats {
-        out.clear();
+        let DegScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
-        if k == 0 || self.is_empty() {
-            return walk.stats;
-        }
-        let effort = params.effort(k, self.len());
-        walk.search(self.view(), oracle, filter, start, effort);
-        if !walk.take_nearest(oracle, k, out) {
-            let oracle = ExactOracle(oracle);
-            walk.search(self.view(), &oracle, filter, start, effort);
-            walk.take_nearest(&oracle, k, out);
-        }
+        let oracle = self.store.oracle_at(row, oracle);
+        find(self, &oracle, filter, &[row], (k, params), walk, accepted, out);
         walk.stats
     }
 
@@ -221,9 +200,28 @@ impl<S: VectorStore> Deg<S> {
     pub fn store(&self) -> &S {
         &self.store
     }
+}
 
+impl<S> Ground for Deg<S> {
     fn view(&self) -> GraphView<'_> {
         GraphView { links: self.edges.graph().rows(), rows: None }
+    }
+
+    fn entry(&self, _: &impl DistanceOracle, _: &mut Walk) -> u32 {
+        ENTRY
+    }
+
+    /// Every row leads to all others: there is nowhere else to walk from.
+    fn walk_from<F: Filter>(
+        &self,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        starts: &[u32],
+        effort: Effort,
+        walk: &mut Walk,
+    ) {
+        walk.reset(self.view(), effort);
+        walk.go_on(self.view(), oracle, filter, starts);
     }
 }
 
@@ -231,11 +229,12 @@ impl<S: VectorStore> Deg<S> {
 pub struct DegScratch<S: VectorStore> {
     walk: Walk,
     oracle: S::Scratch,
+    accepted: Accepted,
 }
 
 impl<S: VectorStore> Default for DegScratch<S> {
     fn default() -> Self {
-        Self { walk: Walk::default(), oracle: S::Scratch::default() }
+        Self { walk: Walk::default(), oracle: S::Scratch::default(), accepted: Accepted::default() }
     }
 }
 
@@ -259,8 +258,11 @@ impl<S: VectorStore> Index for Deg<S> {
     ) -> Result<SearchStats, VectorError> {
         out.clear();
         self.store.check(query)?;
-        let DegScratch { walk, oracle } = scratch;
-        Ok(self.walk(&self.store.oracle(query, oracle), filter, ENTRY, (k, params), walk, out))
+        let DegScratch { walk, oracle, accepted } = scratch;
+        walk.stats = SearchStats::default();
+        let oracle = self.store.oracle(query, oracle);
+        find(self, &oracle, filter, &[], (k, params), walk, accepted, out);
+        Ok(walk.stats)
     }
 
     fn memory_usage(&self) -> MemoryUsage {

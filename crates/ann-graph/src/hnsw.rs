@@ -12,7 +12,6 @@ mod build;
 mod builder;
 mod connect;
 mod dual;
-mod find;
 mod hierarchy;
 mod lifted;
 mod params;
@@ -28,9 +27,9 @@ pub use hierarchy::Hierarchy;
 pub use params::{HnswParams, HnswSearch, ParamError};
 pub use pipnn::{Pipnn, Quality};
 
+use crate::find::{Accepted, find};
 use crate::search::Walk;
 use ann_core::{Filter, Index, MemoryUsage, Neighbor, SearchStats, VectorError, VectorStore};
-use find::Accepted;
 
 /// An HNSW graph over the rows of a store.
 ///
@@ -94,7 +93,7 @@ impl<S: VectorStore> Hnsw<S> {
         let HnswScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle_at(row, oracle);
-        self.hierarchy.find(&oracle, filter, &[row], (k, params), walk, accepted, out);
+        find(&self.hierarchy, &oracle, filter, &[row], (k, params), walk, accepted, out);
         walk.stats
     }
 }
@@ -135,7 +134,7 @@ impl<S: VectorStore> Index for Hnsw<S> {
         let HnswScratch { walk, oracle, accepted } = scratch;
         walk.stats = SearchStats::default();
         let oracle = self.store.oracle(query, oracle);
-        self.hierarchy.find(&oracle, filter, &[], (k, params), walk, accepted, out);
+        find(&self.hierarchy, &oracle, filter, &[], (k, params), walk, accepted, out);
         Ok(walk.stats)
     }
 

@@ -12,6 +12,7 @@ mod deg;
 mod dimension;
 #[cfg(feature = "persist")]
 mod disk;
+mod find;
 mod frontier;
 mod hnsw;
 mod refine;

@@ -4,6 +4,7 @@
 //! left can be joined. All swaps are undone if that comes to nothing. Hezel et al., ICMR 2024, and the authors' code.
 
 use super::{Deg, DegImprove};
+use crate::find::Ground;
 use crate::search::{Effort, Walk};
 use ann_core::{All, DistanceOracle, Neighbor, VectorStore, split_mix};
 

@@ -6,6 +6,7 @@
 
 use super::{Deg, DegTarget, ENTRY};
 use crate::BuildError;
+use crate::find::Ground;
 use crate::search::{Effort, Walk};
 use ann_core::{
     All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, PushVector, ScratchPool, VectorError, VectorStore,

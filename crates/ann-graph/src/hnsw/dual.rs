@@ -26,6 +26,7 @@ mod subset;
 
 use super::lifted::Lifted;
 use super::{BuildError, Hnsw, HnswParams, HnswScratch, HnswSearch, ParamError};
+use crate::find::find;
 use crate::search::{GraphView, Walk};
 use crate::{FlatGraph, local_dimension};
 use ann_core::simd::Buffer;
@@ -131,7 +132,7 @@ impl DualParams {
             let mut place = |row: u32| {
                 let HnswScratch { walk, oracle, accepted } = &mut *scratch;
                 let oracle = store.oracle_at(row, oracle);
-                base.hierarchy.find(&oracle, &All, &[row], (self.neighbors + 1, &params), walk, accepted, found);
+                find(&base.hierarchy, &oracle, &All, &[row], (self.neighbors + 1, &params), walk, accepted, found);
                 // Among many copies a row itself may not be listed.
                 found.retain(|n| n.id != row);
                 found.truncate(self.neighbors);
@@ -274,7 +275,7 @@ impl<S: VectorStore> Index for DualHnsw<S> {
         walk.stats = SearchStats::default();
         let oracle = self.base.store.oracle(query, oracle);
         let entries = self.entries(&oracle, walk);
-        self.base.hierarchy.find(&oracle, filter, &entries, (k, params), walk, accepted, out);
+        find(&self.base.hierarchy, &oracle, filter, &entries, (k, params), walk, accepted, out);
         Ok(walk.stats)
     }
 

@@ -2,6 +2,7 @@
 
 use super::HnswParams;
 use crate::FlatGraph;
+use crate::find::Ground;
 use crate::search::{Effort, GraphView, Walk};
 use ann_core::simd::Buffer;
 use ann_core::{All, DistanceOracle, Filter};
@@ -126,10 +127,6 @@ impl Hierarchy {
         }
     }
 
-    pub(super) fn view(&self) -> GraphView<'_> {
-        GraphView { links: self.base.rows(), rows: None }
-    }
-
     /// Bytes held.
     pub fn memory_usage(&self) -> usize {
         let upper = self
@@ -152,6 +149,27 @@ impl Hierarchy {
 
     pub(super) fn row_of(&self, layer: usize, node: u32) -> u32 {
         layer.checked_sub(1).map_or(node, |above| self.upper[above].rows[node as usize])
+    }
+}
+
+impl Ground for Hierarchy {
+    fn view(&self) -> GraphView<'_> {
+        GraphView { links: self.base.rows(), rows: None }
+    }
+
+    fn entry(&self, oracle: &impl DistanceOracle, walk: &mut Walk) -> u32 {
+        self.descend(oracle, 0, walk)
+    }
+
+    fn walk_from<F: Filter>(
+        &self,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        starts: &[u32],
+        effort: Effort,
+        walk: &mut Walk,
+    ) {
+        self.walk_base(oracle, filter, starts, effort, walk);
     }
 }
 

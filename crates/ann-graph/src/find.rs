@@ -1,4 +1,4 @@
-//! The search of a stack of graphs; with a filter, three routes to the accepted rows, and the choice between them.
+//! The search of a graph in memory; with a filter, three routes to the accepted rows, and the choice between them.
 //!
 //! *A walk* through all rows that keeps the accepted ones costs as much more than without a filter as their share is smaller where the query is. *Two
 //! hops* (Patel et al., *ACORN*, SIGMOD 2024, arXiv:2403.04871, its form without extra links, through rows that are not accepted only) computes no
@@ -8,9 +8,10 @@
 //! cost the least is taken. Should it go wrong nevertheless, a walk that has cost far more than it should gives way to a scan, and so does one in two hops
 //! that ends without `k` rows: `min(k, matches)` rows are always returned.
 
-use super::{Hierarchy, HnswSearch};
+use crate::HnswSearch;
+use crate::adjacency::NONE;
 use crate::refine::ExactOracle;
-use crate::search::{Effort, Walk};
+use crate::search::{Effort, GraphView, Walk};
 use crate::share::sampled_share;
 use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Route, TopK};
 
@@ -29,12 +30,32 @@ const FEWEST_AT_TWO_HOPS: f64 = 10.0;
 /// Where so much smaller a share is accepted near the query than of all rows, what is accepted lies far away, and the nearest of it all over the
 /// place: walks find a part of it at any effort.
 const AGAINST: f64 = 0.25;
+/// Candidates for each result that a walk which ends by its reach is taken to need: its `ef` is what it may have at the most.
+const EF_PER_RESULT: usize = 8;
 /// Rows compared by one call.
 const BLOCK: usize = 256;
 
+/// Where a search goes: a graph whose nodes are rows.
+pub(crate) trait Ground {
+    fn view(&self) -> GraphView<'_>;
+
+    /// The row where a search begins that was not told where.
+    fn entry(&self, oracle: &impl DistanceOracle, walk: &mut Walk) -> u32;
+
+    /// Walks from `starts`, and from elsewhere if these do not lead to as many rows as are wanted.
+    fn walk_from<F: Filter>(
+        &self,
+        oracle: &impl DistanceOracle,
+        filter: &F,
+        starts: &[u32],
+        effort: Effort,
+        walk: &mut Walk,
+    );
+}
+
 /// Memory of searches with a filter.
 #[derive(Debug, Default)]
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// Accepted rows of the sample; then those of a block.
     rows: Vec<u32>,
     distances: Vec<f32>,
@@ -81,109 +102,109 @@ impl Accepted {
     }
 }
 
-impl Hierarchy {
-    /// Replaces `out` by the `k` nearest accepted rows. The walk begins at the rows `starts`, or at the entry if there are none.
-    #[allow(clippy::too_many_arguments)] // what a search consists of
-    pub(super) fn find<F: Filter>(
-        &self,
-        oracle: &impl DistanceOracle,
-        filter: &F,
-        starts: &[u32],
-        (k, params): (usize, &HnswSearch),
-        walk: &mut Walk,
-        accepted: &mut Accepted,
-        out: &mut Vec<Neighbor>,
-    ) {
-        out.clear();
-        if k == 0 || self.is_empty() {
-            return;
-        }
-        let effort = params.effort(k, self.len());
-        if F::passes_all() {
-            return self.walk_through(oracle, filter, starts, (k, effort), walk, out);
-        }
-        let (len, limits) = (self.len(), effort.limits);
-        let mut costs = Costs::of_scan(accepted.share(len, filter), len, filter.known_count().is_some());
-        if params.route == Some(Route::Scan) || params.route.is_none() && costs.scan <= LITTLE {
-            return accepted.scan(oracle, filter, (len, k, limits), walk, out);
-        }
-        let entry;
-        let starts = if starts.is_empty() {
-            entry = [self.descend(oracle, 0, walk)];
-            &entry
-        } else {
-            starts
-        };
-        costs.add_walks(self.accepted_near(starts[0], filter), effort.ef);
-        match params.route.unwrap_or_else(|| costs.cheapest()) {
-            Route::TwoHops => {
-                walk.stats.route = Route::TwoHops;
-                accepted.rows.truncate(SEEDS);
-                accepted.rows.extend_from_slice(starts);
-                walk.reset(self.view(), Effort { two_hops: true, ..effort });
-                walk.go_on(self.view(), oracle, filter, &accepted.rows);
-                // Estimates that lie too close together are told apart by a scan: it costs less than to start again.
-                let told = walk.take_nearest(oracle, k, out);
-                if (!told || out.len() < k) && !walk.stats.cut_short {
-                    accepted.scan(oracle, filter, (len, k, limits), walk, out);
-                }
-            }
-            Route::Scan => accepted.scan(oracle, filter, (len, k, limits), walk, out),
-            // Enums of other crates may grow.
-            _ => {
-                let patience = if params.route.is_some() { None } else { Some(costs.patience()) };
-                let within = Limits { evaluations: limits.evaluations.into_iter().chain(patience).min(), ..limits };
-                self.walk_through(oracle, filter, starts, (k, Effort { limits: within, ..effort }), walk, out);
-                if walk.stats.cut_short && !limits.reached(&walk.stats) {
-                    walk.stats.cut_short = false;
-                    accepted.scan(oracle, filter, (len, k, limits), walk, out);
-                }
+/// Replaces `out` by the `k` nearest accepted rows. The walk begins at the rows `starts`, or at the entry if there are none.
+#[allow(clippy::too_many_arguments)] // what a search consists of
+pub(crate) fn find<G: Ground, F: Filter>(
+    graph: &G,
+    oracle: &impl DistanceOracle,
+    filter: &F,
+    starts: &[u32],
+    (k, params): (usize, &HnswSearch),
+    walk: &mut Walk,
+    accepted: &mut Accepted,
+    out: &mut Vec<Neighbor>,
+) {
+    out.clear();
+    let view = graph.view();
+    let len = view.links.len();
+    if k == 0 || len == 0 {
+        return;
+    }
+    let effort = params.effort(k, len);
+    if F::passes_all() {
+        return walk_through(graph, oracle, filter, starts, (k, effort), walk, out);
+    }
+    let limits = effort.limits;
+    let mut costs = Costs::of_scan(accepted.share(len, filter), len, filter.known_count().is_some());
+    if params.route == Some(Route::Scan) || params.route.is_none() && costs.scan <= LITTLE {
+        return accepted.scan(oracle, filter, (len, k, limits), walk, out);
+    }
+    let entry;
+    let starts = if starts.is_empty() {
+        entry = [graph.entry(oracle, walk)];
+        &entry
+    } else {
+        starts
+    };
+    let width = effort.reach.map_or(effort.ef, |(k, _)| effort.ef.min(k.saturating_mul(EF_PER_RESULT)));
+    costs.add_walks(accepted_near(view, starts[0], filter), width);
+    match params.route.unwrap_or_else(|| costs.cheapest()) {
+        Route::TwoHops => {
+            walk.stats.route = Route::TwoHops;
+            accepted.rows.truncate(SEEDS);
+            accepted.rows.extend_from_slice(starts);
+            walk.reset(view, Effort { two_hops: true, ..effort });
+            walk.go_on(view, oracle, filter, &accepted.rows);
+            // Estimates that lie too close together are told apart by a scan: it costs less than to start again.
+            let told = walk.take_nearest(oracle, k, out);
+            if (!told || out.len() < k) && !walk.stats.cut_short {
+                accepted.scan(oracle, filter, (len, k, limits), walk, out);
             }
         }
-    }
-
-    /// Of the rows that two links lead to from `row`, how many `filter` accepts, and how many they are; copies count.
-    fn accepted_near(&self, row: u32, filter: &impl Filter) -> (usize, usize) {
-        let near = || self.base.neighbors(row);
-        let far = near().flat_map(|near| self.base.neighbors(near));
-        let all = near().chain(far);
-        all.fold((0, 0), |(accepted, all), row| (accepted + usize::from(filter.accepts(row)), all + 1))
-    }
-
-    /// Replaces `out` by the nearest rows that a walk through all rows finds.
-    fn walk_through<F: Filter>(
-        &self,
-        oracle: &impl DistanceOracle,
-        filter: &F,
-        starts: &[u32],
-        (k, effort): (usize, Effort),
-        walk: &mut Walk,
-        out: &mut Vec<Neighbor>,
-    ) {
-        self.walk_from(oracle, filter, starts, effort, walk);
-        if !walk.take_nearest(oracle, k, out) {
-            // Estimates could not tell the rows apart.
-            let oracle = ExactOracle(oracle);
-            self.walk_from(&oracle, filter, starts, effort, walk);
-            walk.take_nearest(&oracle, k, out);
+        Route::Scan => accepted.scan(oracle, filter, (len, k, limits), walk, out),
+        // Enums of other crates may grow.
+        _ => {
+            let patience = if params.route.is_some() { None } else { Some(costs.patience()) };
+            let within = Limits { evaluations: limits.evaluations.into_iter().chain(patience).min(), ..limits };
+            walk_through(graph, oracle, filter, starts, (k, Effort { limits: within, ..effort }), walk, out);
+            if walk.stats.cut_short && !limits.reached(&walk.stats) {
+                walk.stats.cut_short = false;
+                accepted.scan(oracle, filter, (len, k, limits), walk, out);
+            }
         }
     }
+}
 
-    /// Walks layer 0 from `starts`, or from where the upper layers lead if there are none.
-    fn walk_from<F: Filter>(
-        &self,
-        oracle: &impl DistanceOracle,
-        filter: &F,
-        starts: &[u32],
-        effort: Effort,
-        walk: &mut Walk,
-    ) {
-        if starts.is_empty() {
-            let node = self.descend(oracle, 0, walk);
-            return self.walk_base(oracle, filter, &[node], effort, walk);
-        }
-        self.walk_base(oracle, filter, starts, effort, walk);
+/// Of the rows that two links lead to from `row`, how many `filter` accepts, and how many they are; copies count.
+fn accepted_near(view: GraphView<'_>, row: u32, filter: &impl Filter) -> (usize, usize) {
+    let near = |row: u32| view.links.row(row as usize).iter().copied().take_while(|&to| to != NONE);
+    let all = near(row).chain(near(row).flat_map(near));
+    all.fold((0, 0), |(accepted, all), row| (accepted + usize::from(filter.accepts(row)), all + 1))
+}
+
+/// Replaces `out` by the nearest rows that a walk through all rows finds.
+fn walk_through<G: Ground, F: Filter>(
+    graph: &G,
+    oracle: &impl DistanceOracle,
+    filter: &F,
+    starts: &[u32],
+    (k, effort): (usize, Effort),
+    walk: &mut Walk,
+    out: &mut Vec<Neighbor>,
+) {
+    walk_from(graph, oracle, filter, starts, effort, walk);
+    if !walk.take_nearest(oracle, k, out) {
+        // Estimates could not tell the rows apart.
+        let oracle = ExactOracle(oracle);
+        walk_from(graph, &oracle, filter, starts, effort, walk);
+        walk.take_nearest(&oracle, k, out);
     }
+}
+
+/// Walks from `starts`, or from the entry if there are none.
+fn walk_from<G: Ground, F: Filter>(
+    graph: &G,
+    oracle: &impl DistanceOracle,
+    filter: &F,
+    starts: &[u32],
+    effort: Effort,
+    walk: &mut Walk,
+) {
+    if starts.is_empty() {
+        let entry = graph.entry(oracle, walk);
+        return graph.walk_from(oracle, filter, &[entry], effort, walk);
+    }
+    graph.walk_from(oracle, filter, starts, effort, walk);
 }
 
 /// What the routes should cost, in distances.
