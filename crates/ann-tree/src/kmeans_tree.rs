@@ -95,7 +95,7 @@ impl Cells for Centres {
     ) {
         let CentresScratch { pending, distances } = scratch;
         let centres = euclid.rows(&self.centres);
-        pending.clear();
+        pending.reset(self.links.len());
         let mut next = (!self.links.is_empty()).then_some(0);
         while let Some(link) = next {
             if link & LEAF == 0 {

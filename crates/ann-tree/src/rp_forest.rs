@@ -102,7 +102,7 @@ impl Cells for Planes {
         to: &mut impl Opening,
     ) {
         let PlanesScratch { pending, going, nodes, products, leaves } = scratch;
-        pending.clear();
+        pending.reset(self.children.len());
         let normals = self.normals(euclid.width());
         going.clear();
         going.extend(self.roots.iter().map(|&node| Branch { bound: 0.0, tree: 0, node }));

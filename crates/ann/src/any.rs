@@ -207,7 +207,7 @@ pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + Li
     const NAME: &'static str;
     const ELEMENT: ElementKind;
     /// Rows that hold any value.
-    type Wide: RowStore;
+    type Wide: RowStore<Wide = Self::Wide>;
     fn metric(&self) -> Metric;
     fn dim(&self) -> usize;
     /// The same rows where any value fits; `None` where rows are to be as they are.

@@ -130,7 +130,7 @@ impl Centres {
     fn nearest_leaf(&self, euclid: &Euclid, point: &[f32], scratch: &mut CentresScratch) -> (u32, f32) {
         let CentresScratch { pending, distances } = scratch;
         let centres = euclid.rows(&self.centres);
-        pending.clear();
+        pending.reset(self.links.len());
         let (mut node, mut found) = (0, (0, f32::INFINITY));
         for _ in 0..NODES {
             let branches = self.firsts[node] as usize..self.firsts[node + 1] as usize;
