@@ -93,18 +93,20 @@ def raw(name, directory):
 def run(args):
     for name in args.sets:
         path, x = raw(name, args.directory)
-        if args.peer == 'ours':
-            labels, base, seconds = fit_ours(args.example, path, x.shape, 0, args.seeds)
-        else:
-            labels, base, seconds = [], [], []
-            for seed in range(args.seeds):
+        labels, base, seconds = [], [], []
+        for seed in range(args.seeds):
+            if args.peer == 'ours':
+                found, finest, spent = fit_ours(args.example, path, x.shape, seed, 1)
+                labels, base, seconds = labels + list(found), base + list(finest), seconds + spent
+            else:
                 start = time.perf_counter()
                 model = fit_theirs(x, seed)
                 seconds.append(time.perf_counter() - start)
                 labels.append(model.labels_)
                 base.append(model.cluster_layers_[0])
-        file = os.path.join(args.directory, f'{name}.{args.peer}.npz')
-        np.savez(file, labels=np.array(labels), base=np.array(base), seconds=np.array(seconds))
+            # After every seed, so that a run may be broken off.
+            file = os.path.join(args.directory, f'{name}.{args.peer}.npz')
+            np.savez(file, labels=np.array(labels), base=np.array(base), seconds=np.array(seconds))
         print(name, args.peer, [round(s, 2) for s in seconds], flush=True)
 
 

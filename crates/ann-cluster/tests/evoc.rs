@@ -1,4 +1,5 @@
 //! The whole way from rows to labels: quality, repeatability, every kind of row, hostile shapes.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions, too
 
 use ann_cluster::{Evoc, EvocError, EvocParams, Layer};
 use ann_core::{Cancelled, Matrix, Monitor, Par, RowError, VectorError};
