@@ -93,18 +93,20 @@ def raw(name, directory):
 def run(args):
     for name in args.sets:
         path, x = raw(name, args.directory)
-        if args.peer == 'ours':
-            labels, base, seconds = fit_ours(args.example, path, x.shape, 0, args.seeds)
-        else:
-            labels, base, seconds = [], [], []
-            for seed in range(args.seeds):
+        labels, base, seconds = [], [], []
+        for seed in range(args.seeds):
+            if args.peer == 'ours':
+                found, finest, spent = fit_ours(args.example, path, x.shape, seed, 1)
+                labels, base, seconds = labels + list(found), base + list(finest), seconds + spent
+            else:
                 start = time.perf_counter()
                 model = fit_theirs(x, seed)
                 seconds.append(time.perf_counter() - start)
                 labels.append(model.labels_)
                 base.append(model.cluster_layers_[0])
-        file = os.path.join(args.directory, f'{name}.{args.peer}.npz')
-        np.savez(file, labels=np.array(labels), base=np.array(base), seconds=np.array(seconds))
+            # After every seed, so that a run may be broken off.
+            file = os.path.join(args.directory, f'{name}.{args.peer}.npz')
+            np.savez(file, labels=np.array(labels), base=np.array(base), seconds=np.array(seconds))
         print(name, args.peer, [round(s, 2) for s in seconds], flush=True)
 
 
@@ -147,20 +149,25 @@ def table(args):
 
 
 def clock(args):
+    """Wall and processor seconds of fits in turns. On a machine that has other work only the latter mean something."""
+    import resource
     import numba
     numba.set_num_threads(2)
-    print('| data | rows | evoc, s | ours, s | ratio |\n|---|---|---|---|---|')
+    spent = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    print('| data | rows | evoc: wall, processor s | ours | ratio |\n|---|---|---|---|---|')
     for name in args.sets:
         path, x = raw(name, args.directory)
         fit_theirs(x, 0)
         theirs, ours = [], []
         for turn in range(args.turns):
-            start = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             fit_theirs(x, turn)
-            theirs.append(time.perf_counter() - start)
-            ours += fit_ours(args.example, path, x.shape, turn, 1)[2]
-        a, b = np.median(theirs), np.median(ours)
-        print(f'| {name} | {x.shape[0]:,} x {x.shape[1]} | {a:.2f} | {b:.2f} | {a / b:.1f} |', flush=True)
+            theirs.append([time.perf_counter() - wall, time.process_time() - processor])
+            before = spent()
+            wall = fit_ours(args.example, path, x.shape, turn, 1)[2][0]
+            ours.append([wall, spent() - before])
+        (a, b), (c, d) = np.median(theirs, axis=0), np.median(ours, axis=0)
+        print(f'| {name} | {x.shape[0]:,} x {x.shape[1]} | {a:.2f}, {b:.2f} | {c:.2f}, {d:.2f} | {a / c:.1f}, {b / d:.1f} |', flush=True)
 
 
 def fixture(args):

@@ -149,26 +149,30 @@ mod tests {
     }
 
     #[test]
-    fn two_groups_are_two_leaves_and_what_lies_between_is_noise() {
-        let linkage = chain(&[0.0, 0.25, 0.5, 0.75, 5.0, 9.0, 9.5, 10.0, 10.5]);
+    fn two_groups_are_two_leaves_and_what_is_far_from_both_is_noise() {
+        let linkage = chain(&[0.0, 0.25, 0.5, 0.75, 8.5, 9.0, 9.5, 10.0, 12.0, 30.0]);
         let condensed = Condensed::new(&linkage, 3);
-        assert_eq!(condensed.leaves(), [10, 11]);
-        let labels = condensed.labels(&[10, 11]);
-        let sides: Vec<_> = [0, 1, 2, 3, 5, 6, 7, 8].map(|point: usize| labels[point].unwrap()).to_vec();
-        assert!(sides[..4].iter().all(|side| *side == sides[0]) && sides[4..].iter().all(|side| *side == 1 - sides[0]));
-        assert_eq!(labels[4], None);
-        let strengths = condensed.strengths(&[10, 11], &labels);
-        assert_eq!(strengths[4], 0.0);
-        assert!(strengths.iter().enumerate().all(|(point, &x)| point == 4 || x == 1.0));
-        assert_eq!(condensed.branches.iter().filter(|b| b.child < 9).count(), 9, "every point falls out once");
+        assert_eq!(condensed.leaves(), [11, 12]);
+        let labels = condensed.labels(&[11, 12]);
+        let side = |points: std::ops::Range<usize>| {
+            let first = labels[points.start].unwrap();
+            assert!(labels[points].iter().all(|label| *label == Some(first)));
+            first
+        };
+        assert_eq!(side(0..4) + side(4..9), 1);
+        assert_eq!(labels[9], None);
+        let strengths = condensed.strengths(&[11, 12], &labels);
+        // The last of the second group is four times as far from it as others are from each other.
+        assert_eq!(strengths, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.25, 0.0]);
+        assert_eq!(condensed.branches.iter().filter(|b| b.child < 10).count(), 10, "every point falls out once");
     }
 
     #[test]
     fn one_group_is_the_root_and_its_densest_points() {
-        let condensed = Condensed::new(&chain(&[0.0, 1.0, 2.0, 3.0, 3.25, 3.5]), 4);
+        let condensed = Condensed::new(&chain(&[0.0, 2.0, 3.5, 4.5, 4.75, 5.0]), 4);
         assert_eq!(condensed.leaves(), [6]);
         let labels = condensed.labels(&[6]);
-        assert_eq!(labels.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, false, true, true, true]);
+        assert_eq!(labels.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true, true, true, true]);
     }
 
     #[test]

@@ -259,7 +259,7 @@ fn unit(row: &[f32]) -> Vec<f32> {
 
 /// Up to eight bytes of bits in one word.
 fn word(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+    bytes.iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte))
 }
 
 #[cfg(test)]
@@ -294,7 +294,7 @@ mod tests {
         let small: Vec<i8> = floats.as_slice().iter().map(|x| (x * 10.0).round().clamp(-128.0, 127.0) as i8).collect();
         let small = Matrix::new(small, 128).unwrap();
         let bits =
-            floats.rows().map(|row| row.chunks(8).map(|x| x.iter().fold(0u8, |b, &x| b << 1 | u8::from(x > 0.0))));
+            floats.rows().map(|row| row.chunks(8).map(|x| x.iter().fold(0u8, |b, &x| (b << 1) | u8::from(x > 0.0))));
         let bits = Matrix::new(bits.flatten().collect(), 16).unwrap();
         let alike = |row: usize, other: usize| {
             let products =

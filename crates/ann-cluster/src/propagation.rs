@@ -110,7 +110,7 @@ fn renumbered(labels: &[Option<u32>]) -> (Vec<u32>, usize) {
 /// A draw as a number below `n`.
 pub(crate) fn below(draw: u64, n: usize) -> usize {
     // The high half of a product with fewer than 2^32 rows is below `n`.
-    ((draw >> 32) * n as u64 >> 32) as usize
+    (((draw >> 32) * n as u64) >> 32) as usize
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! The whole way from rows to labels: quality, repeatability, every kind of row, hostile shapes.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions, too
 
 use ann_cluster::{Evoc, EvocError, EvocParams, Layer};
 use ann_core::{Cancelled, Matrix, Monitor, Par, RowError, VectorError};
@@ -114,7 +115,7 @@ fn integers_and_bits_are_clustered_by_their_own_likeness() {
     let (rows, truth) = blobs64(0.5, 1200);
     let small: Vec<i8> = rows.as_slice().iter().map(|x| (x * 25.0).round().clamp(-128.0, 127.0) as i8).collect();
     let small = Matrix::new(small, 64).unwrap();
-    let byte = |x: &[f32]| x.iter().fold(0u8, |byte, &x| byte << 1 | u8::from(x > 0.0));
+    let byte = |x: &[f32]| x.iter().fold(0u8, |byte, &x| (byte << 1) | u8::from(x > 0.0));
     let bits = Matrix::new(rows.as_slice().chunks(8).map(byte).collect(), 8).unwrap();
     let params = EvocParams::default();
     for (name, found) in [

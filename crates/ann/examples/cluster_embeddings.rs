@@ -1,6 +1,7 @@
 //! Clusters of embeddings, in layers, with noise and copies: `cargo run --release --example cluster_embeddings`.
 #![allow(clippy::print_stdout)]
 
+use ann::Monitor;
 use ann::cluster::{ClusterId, Evoc, EvocParams};
 use ann::core::{split_mix, unit};
 use ann::prelude::*;

@@ -29,8 +29,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What belongs together rather than what is near: `cluster::Evoc` finds clusters of embeddings in layers, noise and copies (`examples/cluster_embeddings.rs`).
+//!
 //! # Features
-//! Each only adds: `graph` (HNSW, NSW, Vamana), `quant` (rows as codes), `tree` (KD-trees and ball trees), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
+//! Each only adds: `graph` (HNSW, NSW, Vamana, DEG), `quant` (rows as codes), `ivf_pq` and `scann` (inverted lists), `tree` (KD-trees, ball trees, forests, k-means
+//! trees), `evoc` (clusters of embeddings), `io` (files), `hdf5` (ann-benchmarks data sets), `rayon` (threads). All are on by
 //! default; without any the crate still searches exactly.
 
 #![forbid(unsafe_code)]
