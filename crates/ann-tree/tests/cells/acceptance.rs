@@ -16,8 +16,8 @@ fn meets(set: Portable, spec: &str, build: impl Fn(&Workload) -> Box<dyn Tree>, 
     let tree = build(&work);
     let line = |&(checks, recall): &(usize, f64)| {
         let least = recall - if recall < 0.98 { TOLERANCE } else { 0.003 };
-        // The leaf that is open is finished.
-        Expected::at_least(&work.name, spec, checks, least).evaluations(0.0..=(checks + 128) as f64)
+        // The leaf that is open is finished; k-means makes some of more than a hundred rows.
+        Expected::at_least(&work.name, spec, checks, least).evaluations(0.0..=(checks + 300) as f64)
     };
     check_recall(&work, spec, &curve.iter().map(line).collect::<Vec<_>>(), |query, checks| {
         let (found, stats) = tree.search(query, work.truth.k, Some(checks));
