@@ -41,7 +41,7 @@ pub struct KdForestParams {
 
 impl Default for KdForestParams {
     fn default() -> Self {
-        Self { trees: 4, leaf: 4, seed: 0 }
+        Self { trees: 4, leaf: 1, seed: 0 }
     }
 }
 

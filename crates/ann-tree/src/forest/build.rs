@@ -72,7 +72,7 @@ impl Cutter {
         grown
     }
 
-    /// Brings the first half of the rows before the others by a column that varies much; gives the column and its least value in the second half.
+    /// Brings the first half of the rows before the others by a column that varies much; gives the column and the value between the halves.
     fn cut(&mut self, rows: &Values, ids: &mut [u32], middle: usize, draw: u64) -> (u32, f32) {
         if ids.is_empty() {
             return (0, 0.0);
@@ -81,9 +81,13 @@ impl Cutter {
         self.keys.clear();
         let key = |&row: &u32| u64::from(ordered(rows.row(row)[column])) << 32 | u64::from(row);
         self.keys.extend(ids.iter().map(key));
-        let (_, &mut least, _) = self.keys.select_nth_unstable(middle.min(ids.len() - 1));
+        let (before, &mut least, _) = self.keys.select_nth_unstable(middle.min(ids.len() - 1));
+        let value = |key: u64| unordered((key >> 32) as u32);
+        let last = before.iter().copied().max().unwrap_or(least);
+        // Halfway between the two halves, so that a query goes to the row that is nearer: the last cells have two.
+        let between = value(last) / 2.0 + value(least) / 2.0;
         ids.iter_mut().zip(&self.keys).for_each(|(id, &key)| *id = key as u32);
-        (column as u32, unordered((least >> 32) as u32))
+        (column as u32, between)
     }
 
     /// One of the columns that vary most.

@@ -4,8 +4,8 @@ use super::Structure;
 use super::build::{BuildOptions, Element};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats};
-use ann_tree::{BallTree, KdForest, KdForestParams, KdTree, TreeSearch};
+use ann_core::{Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats, VectorStore};
+use ann_tree::{BallTree, BuildError, KdForest, KdForestParams, KdTree, TreeSearch};
 
 /// A KD-tree over rows of `T`.
 pub(super) fn kd<T: Element>(
@@ -22,6 +22,10 @@ pub(super) fn ball<T: Element>(
     options: &BuildOptions<'_>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let store = FlatStore::<T>::from_rows(vectors, options.metric)?;
+    if store.gauge().is_none() {
+        let found = format!("the metric {}", options.metric);
+        return Err(BuildError::NoMetric { structure: "ball tree", found }.into());
+    }
     Ok(Box::new(Erased::new(BallTree::build(store, options.par, options.monitor)?)))
 }
 
@@ -196,5 +200,23 @@ impl<T: Element> Dense for KdForest<FlatStore<T>> {
     #[cfg(feature = "io")]
     fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
         writer.part("index", self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn what_a_tree_cannot_do_is_said_by_name() {
+        let rows = Matrix::from_rows(&[[1.0, 0.0], [0.0, 1.0]]).unwrap();
+        for (spec, structure) in [("BallTree", "ball tree"), ("KDForest", "KD-forest")] {
+            let error = crate::index_factory(spec, &rows, Metric::InnerProduct).unwrap_err();
+            let message =
+                format!("a {structure} needs a distance that keeps the triangle inequality, the metric ip does not");
+            assert_eq!(error.to_string(), message);
+        }
+        let index = crate::index_factory("KDTree", &rows, Metric::InnerProduct).unwrap();
+        assert_eq!(index.search(&[0.1, 2.0], 1).unwrap()[0].label, 1);
     }
 }
