@@ -17,7 +17,8 @@ use crate::tidy;
 /// The test command of README.md, word for word.
 const TEST: &[&str] = &["test", "--workspace"];
 /// Crates that are also built without their default features.
-const LIBRARIES: &[&str] = &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph", "ann-partition", "ann-tree", "ann-cluster", "ann"];
+const LIBRARIES: &[&str] =
+    &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph", "ann-partition", "ann-tree", "ann-cluster", "ann"];
 /// Crates whose tests run again at every forced level.
 const LEVELLED: &[&str] = &["ann-simd", "ann-core", "ann-quant", "ann-graph"];
 /// What the smoke run of the benchmark must reach on the bundled data at the larger of its two efforts.

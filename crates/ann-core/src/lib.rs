@@ -43,7 +43,7 @@ pub use limits::{Limits, Reach};
 pub use matrix::{Matrix, MatrixView, ShapeError};
 pub use metric::{Metric, MetricError};
 pub use neighbor::Neighbor;
-pub use nodes::{NodeCodec, lanes_for};
+pub use nodes::{LaneCodec, NodeCodec, lanes_for};
 pub use par::{Par, ScratchPool};
 pub use progress::{Cancelled, Monitor};
 pub use rerank::{Rerank, RerankOracle, RerankScratch};

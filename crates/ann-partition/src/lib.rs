@@ -1,3 +1,33 @@
-//! Partition indexes: rows in lists by their nearest centre, scanned as codes.
+//! Partition indexes: rows in lists by their nearest centre, of which a search looks through a few.
+//!
+//! An [`Ivf`] marries lists to a store of rows. What lies in the lists is a [`ListCode`]: codes of the rows relative to the centre of
+//! their list, which are scanned sixteen at a time, or numbers of rows alone. The store measures what the codes let through; where codes
+//! are all that is kept, [`NoRows`] is in its place.
+//!
+//! Read [`Ivf`], then in the order of a search: `coarse.rs` (which lists), `lists.rs` and `codec.rs` (what lies in them), `search.rs`; then how an
+//! index comes to be: `build.rs`, `update.rs`.
 
 #![forbid(unsafe_code)]
+
+mod error;
+mod ivf;
+mod params;
+mod rows;
+
+mod coarse;
+mod codec;
+mod lists;
+mod pool;
+mod search;
+
+mod batch;
+mod build;
+#[cfg(feature = "persist")]
+mod persist;
+mod update;
+
+pub use error::IvfError;
+pub use ivf::Ivf;
+pub use params::{IvfParams, IvfSearch, ListCode};
+pub use rows::{ListRows, NoRows};
+pub use search::IvfScratch;

@@ -106,54 +106,9 @@ impl Anisotropic {
         &self.pq
     }
 
-    /// The centroid of every group. `scratch` holds, for every centroid, its squared distance and the part of its error
-    /// along the row.
+    /// The centroid of every group.
     fn choose(&self, vector: &[f32], scratch: &mut Vec<f32>) -> Vec<u32> {
-        const ROUNDS: usize = 10;
-        let mut chosen: Vec<u32> = self.pq.nearest(vector).collect();
-        let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt() as f32;
-        if norm == 0.0 {
-            return chosen;
-        }
-        let k = 1 << self.pq.nbits();
-        scratch.clear();
-        let mut start = 0;
-        for (width, book) in self.pq.groups() {
-            let part = &vector[start..start + width];
-            start += width;
-            for centroid in book.chunks_exact(width) {
-                let (mut square, mut along) = (0.0, 0.0);
-                for (&x, &c) in part.iter().zip(centroid) {
-                    square += (x - c) * (x - c);
-                    along += (x - c) * x;
-                }
-                scratch.extend([square, along / norm]);
-            }
-        }
-        let (entries, _) = scratch.as_chunks::<2>();
-        let entry = |group: usize, index: u32| entries[group * k + index as usize];
-        let mut order: Vec<usize> = (0..chosen.len()).collect();
-        order.sort_by(|&a, &b| entry(b, chosen[b])[0].total_cmp(&entry(a, chosen[a])[0]));
-        let mut along: f32 = chosen.iter().enumerate().map(|(group, &index)| entry(group, index)[1]).sum();
-        let weight = self.eta - 1.0;
-        for _ in 0..ROUNDS {
-            let before = chosen.clone();
-            for &group in &order {
-                let [square, part] = entry(group, chosen[group]);
-                let rest = along - part;
-                let mut least = square + weight * along * along;
-                for (index, &[square, part]) in (0..).zip(&entries[group * k..(group + 1) * k]) {
-                    let loss = square + weight * (rest + part) * (rest + part);
-                    if loss < least {
-                        (least, chosen[group], along) = (loss, index, rest + part);
-                    }
-                }
-            }
-            if chosen == before {
-                break;
-            }
-        }
-        chosen
+        choose(&self.pq, self.eta, vector, vector, scratch)
     }
 
     /// Codebooks of less loss for the codes that `rows` have.
@@ -221,6 +176,56 @@ impl Anisotropic {
             }
         })
     }
+}
+
+/// The centroid of every group for the least loss, where errors along `direction` count `eta` times as much: the row itself, of which `vector`
+/// may be a part. `scratch` holds, for every centroid, its squared distance and the part of its error along the direction.
+pub(crate) fn choose(pq: &Pq, eta: f32, vector: &[f32], direction: &[f32], scratch: &mut Vec<f32>) -> Vec<u32> {
+    const ROUNDS: usize = 10;
+    let mut chosen: Vec<u32> = pq.nearest(vector).collect();
+    let norm = direction.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt() as f32;
+    if norm == 0.0 {
+        return chosen;
+    }
+    let k = 1 << pq.nbits();
+    scratch.clear();
+    let mut start = 0;
+    for (width, book) in pq.groups() {
+        let (part, toward) = (&vector[start..start + width], &direction[start..start + width]);
+        start += width;
+        for centroid in book.chunks_exact(width) {
+            let (mut square, mut along) = (0.0, 0.0);
+            for ((&x, &d), &c) in part.iter().zip(toward).zip(centroid) {
+                square += (x - c) * (x - c);
+                along += (x - c) * d;
+            }
+            scratch.extend([square, along / norm]);
+        }
+    }
+    let (entries, _) = scratch.as_chunks::<2>();
+    let entry = |group: usize, index: u32| entries[group * k + index as usize];
+    let mut order: Vec<usize> = (0..chosen.len()).collect();
+    order.sort_by(|&a, &b| entry(b, chosen[b])[0].total_cmp(&entry(a, chosen[a])[0]));
+    let mut along: f32 = chosen.iter().enumerate().map(|(group, &index)| entry(group, index)[1]).sum();
+    let weight = eta - 1.0;
+    for _ in 0..ROUNDS {
+        let before = chosen.clone();
+        for &group in &order {
+            let [square, part] = entry(group, chosen[group]);
+            let rest = along - part;
+            let mut least = square + weight * along * along;
+            for (index, &[square, part]) in (0..).zip(&entries[group * k..(group + 1) * k]) {
+                let loss = square + weight * (rest + part) * (rest + part);
+                if loss < least {
+                    (least, chosen[group], along) = (loss, index, rest + part);
+                }
+            }
+        }
+        if chosen == before {
+            break;
+        }
+    }
+    chosen
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

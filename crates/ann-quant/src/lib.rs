@@ -15,12 +15,14 @@ mod store;
 mod sq;
 
 mod anisotropic;
+mod assign;
 mod fastscan;
 mod opq;
 mod pq;
 
 mod caq;
 mod g4;
+mod lane_pq;
 mod lvq;
 mod node_rabitq;
 mod rabitq;
@@ -46,11 +48,13 @@ mod tests;
 mod training;
 
 pub use anisotropic::{Anisotropic, AnisotropicParams};
+pub use assign::assign;
 pub use binary::{Binary, BinaryParams};
 pub use error::TrainError;
 pub use fastscan::{FastCodes, FastQuery};
 pub use g4::{G4, G4Params};
 pub use kmeans::{KMeans, KMeansInit, KMeansParams};
+pub use lane_pq::{LanePq, LanePqParams, LanePqQuery};
 pub use linalg::Pca;
 pub use lvq::{Lvq, LvqParams, LvqQuery};
 pub use node_rabitq::{NodeRabitq, NodeRabitqParams, NodeRabitqQuery};

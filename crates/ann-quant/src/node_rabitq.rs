@@ -13,7 +13,7 @@ use crate::training::{check_metric, mean};
 use crate::{Rotation, TrainError};
 use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len};
 use ann_core::simd::{Arch, Kernel, Op, f16};
-use ann_core::{MatrixView, Metric, NodeCodec, Par, prepare_dense};
+use ann_core::{LaneCodec, MatrixView, Metric, NodeCodec, Par, prepare_dense};
 use planes::{dot, dot_code, half, pack, tables, total, whole, widest};
 
 #[cfg(feature = "persist")]
@@ -63,6 +63,7 @@ pub struct NodeRabitqQuery {
     whole: Vec<i32>,
     tables: Vec<u8>,
     step: f32,
+    /// What is added to every sum, for codes whose middle is 1.
     offset: f32,
     own: Vec<i8>,
     own_step: f32,
@@ -116,6 +117,37 @@ impl NodeRabitq {
         self.planes
     }
 
+    /// The same codec for neighbours of `planes` bits, 1 to 8: queries made ready for one are ready for the other.
+    ///
+    /// # Errors
+    /// [`TrainError::Param`] if `planes` is out of range.
+    pub fn with_planes(&self, planes: usize) -> Result<Self, TrainError> {
+        if !(1..=8).contains(&planes) {
+            return Err(TrainError::Param { name: "planes", found: planes, must: "1 to 8" });
+        }
+        Ok(Self { planes, ..self.clone() })
+    }
+
+    /// The mean of the rows of the training.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// How far these rows lie from their mean at most.
+    pub fn radius(&self) -> f32 {
+        self.radius
+    }
+
+    /// As [`LaneCodec::transform`], for a vector that is taken as it is also under cosine: the centre of many rows.
+    pub fn transform_prepared(&self, vector: &[f32], out: &mut [f32]) {
+        let centred: Vec<f32> = vector.iter().zip(&self.mean).map(|(x, mean)| x - mean).collect();
+        let mut rotated = Vec::new();
+        self.rotation.apply(&centred, &mut rotated);
+        let (values, padding) = out.split_at_mut(rotated.len());
+        values.copy_from_slice(&rotated);
+        padding.fill(0.0);
+    }
+
     /// Values of a rotated row, with zeros behind it that fill whole groups of half bytes.
     fn width(&self) -> usize {
         self.rotation.padded_dim().next_multiple_of(4 * GROUP)
@@ -135,7 +167,7 @@ impl NodeRabitq {
         ((1u32 << self.planes) - 1) as f32 / 2.0
     }
 
-    /// What [`NodeCodec::encode`] does, for the compiler to vectorise.
+    /// What [`LaneCodec::encode`] does, for the compiler to vectorise.
     #[inline(always)]
     fn encode_in(&self, owner: &[f32], neighbors: &[&[f32]], lanes: usize, codes: &mut [u8]) {
         assert!(neighbors.len() <= lanes, "{} neighbours for {lanes} lanes", neighbors.len());
@@ -169,7 +201,7 @@ impl NodeRabitq {
         }
     }
 
-    /// What [`NodeCodec::prepare`] does, for the compiler to vectorise.
+    /// What [`LaneCodec::prepare`] does, for the compiler to vectorise.
     #[inline(always)]
     fn prepare_in(&self, out: &mut NodeRabitqQuery) {
         if self.is_squared() {
@@ -191,10 +223,9 @@ impl NodeRabitq {
         out.whole.iter_mut().zip(whole(&out.rotated, 1.0 / step)).for_each(|(to, x)| *to = x);
         let least = tables(&out.whole, &mut out.tables);
         // A code stands for what lies between -middle and middle; tables count from their least entry.
-        let weight = ((1i32 << self.planes) - 1) as f32;
         let sum: i32 = out.whole.iter().sum();
         out.step = step * self.rescale_scale();
-        out.offset = (weight * least as f32 - self.middle() * sum as f32) * out.step;
+        out.offset = (2 * least - sum) as f32 * out.step;
     }
 
     /// The table query of a prepared one.
@@ -203,7 +234,7 @@ impl NodeRabitq {
             tables: &query.tables,
             planes: self.planes,
             step: query.step,
-            offset: query.offset,
+            offset: self.middle() * query.offset,
             add_scale: self.add_scale(),
         }
     }
@@ -212,7 +243,7 @@ impl NodeRabitq {
 /// Bytes of the two factors behind a node's own row.
 const OWN_FACTORS: usize = 8;
 
-impl NodeCodec for NodeRabitq {
+impl LaneCodec for NodeRabitq {
     type Query = NodeRabitqQuery;
 
     fn dim(&self) -> usize {
@@ -228,14 +259,9 @@ impl NodeCodec for NodeRabitq {
     }
 
     fn transform(&self, row: &[f32], out: &mut [f32]) {
-        let mut centred = Vec::new();
-        prepare_dense(row, self.metric, row.len(), &mut centred);
-        centred.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
-        let mut rotated = Vec::new();
-        self.rotation.apply(&centred, &mut rotated);
-        let (values, padding) = out.split_at_mut(rotated.len());
-        values.copy_from_slice(&rotated);
-        padding.fill(0.0);
+        let mut unit = Vec::new();
+        prepare_dense(row, self.metric, row.len(), &mut unit);
+        self.transform_prepared(&unit, out);
     }
 
     fn codes_len(&self, lanes: usize) -> usize {
@@ -243,15 +269,48 @@ impl NodeCodec for NodeRabitq {
         codes + (lanes * 2 * size_of::<f16>()).next_multiple_of(64)
     }
 
-    fn own_len(&self) -> usize {
-        self.width() + OWN_FACTORS
-    }
-
     fn encode(&self, owner: &[f32], neighbors: &[&[f32]], lanes: usize, codes: &mut [u8]) {
         self.arch.run(
             #[inline(always)]
             || self.encode_in(owner, neighbors, lanes, codes),
         );
+    }
+
+    fn prepare(&self, query: &[f32], out: &mut NodeRabitqQuery) {
+        prepare_dense(query, self.metric, query.len(), &mut out.centred);
+        // Room once, so that nothing below allocates.
+        out.own.resize(self.width(), 0);
+        out.whole.resize(self.width(), 0);
+        out.tables.resize(4 * self.width(), 0);
+        self.arch.run(
+            #[inline(always)]
+            || self.prepare_in(out),
+        );
+    }
+
+    fn score(&self, query: &NodeRabitqQuery, owner: f32, codes: &[u8], bound: f32, out: &mut [f32]) -> u64 {
+        let query = self.tables(query);
+        let (codes, factors) = codes.split_at(out.len() / LANES * query.block_len());
+        let factors = bytemuck::cast_slice(&factors[..out.len() * 2 * size_of::<f16>()]);
+        self.lanes.estimate(&query, codes, factors, owner, bound, out)
+    }
+
+    fn score_blocks(
+        &self,
+        query: &NodeRabitqQuery,
+        owner: f32,
+        codes: &[u8],
+        bound: f32,
+        out: &mut [[f32; LANES]],
+        near: &mut [u16],
+    ) {
+        self.lanes.estimate_blocks(&self.tables(query), codes, owner, bound, out, near);
+    }
+}
+
+impl NodeCodec for NodeRabitq {
+    fn own_len(&self) -> usize {
+        self.width() + OWN_FACTORS
     }
 
     fn encode_own(&self, owner: &[f32], own: &mut [u8]) {
@@ -270,18 +329,6 @@ impl NodeCodec for NodeRabitq {
         factors[4..].copy_from_slice(&norm.to_le_bytes());
     }
 
-    fn prepare(&self, query: &[f32], out: &mut NodeRabitqQuery) {
-        prepare_dense(query, self.metric, query.len(), &mut out.centred);
-        // Room once, so that nothing below allocates.
-        out.own.resize(self.width(), 0);
-        out.whole.resize(self.width(), 0);
-        out.tables.resize(4 * self.width(), 0);
-        self.arch.run(
-            #[inline(always)]
-            || self.prepare_in(out),
-        );
-    }
-
     fn own(&self, query: &NodeRabitqQuery, own: &[u8]) -> f32 {
         let (codes, factors) = own.split_at(query.own.len());
         let (factor, norm) = (float(factors, 0), float(factors, 4));
@@ -291,13 +338,6 @@ impl NodeCodec for NodeRabitq {
 
     fn origin(&self, query: &NodeRabitqQuery) -> f32 {
         query.base
-    }
-
-    fn score(&self, query: &NodeRabitqQuery, owner: f32, codes: &[u8], bound: f32, out: &mut [f32]) -> u64 {
-        let query = self.tables(query);
-        let (codes, factors) = codes.split_at(out.len() / LANES * query.block_len());
-        let factors = bytemuck::cast_slice(&factors[..out.len() * 2 * size_of::<f16>()]);
-        self.lanes.estimate(&query, codes, factors, owner, bound, out)
     }
 }
 

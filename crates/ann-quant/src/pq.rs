@@ -184,6 +184,16 @@ impl Pq {
         })
     }
 
+    /// The columns of every group.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        self.starts.windows(2).map(|range| range[0]..range[1])
+    }
+
+    /// The nearest centroids of `group` for the columns of many rows that lie in it.
+    pub(crate) fn nearest_in(&self, group: usize, columns: &[f32], labels: &mut [u32]) {
+        self.tables[group].nearest(columns, labels);
+    }
+
     /// `tables`, `(m, 2^nbits)`, become `times` what `kernel` gives for the parts of a query and centroids.
     pub(crate) fn tables(&self, query: &[f32], kernel: Kernel<f32, f32>, times: f32, tables: &mut Vec<f32>) {
         tables.resize(self.m() << self.nbits, 0.0);

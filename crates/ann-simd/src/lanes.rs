@@ -29,6 +29,8 @@ pub const LANES: usize = 16;
 pub const GROUP: usize = 8;
 /// Entries of the tables for one group of half bytes.
 const TABLES: usize = GROUP * 16;
+/// Bytes of the two factors of [`LANES`] lanes.
+pub const FACTORS: usize = 2 * LANES * size_of::<f16>();
 /// Most lanes of one call: bits of the answer.
 const MOST: usize = 64;
 
@@ -76,6 +78,7 @@ pub fn place(half_bytes: usize, plane: usize, lane: usize, at: usize) -> (usize,
 }
 
 type Estimate = unsafe fn(&TableQuery<'_>, &[u8], &[f16], f32, f32, &mut [f32]) -> u64;
+type Blocks = unsafe fn(&TableQuery<'_>, &[u8], f32, f32, &mut [[f32; LANES]], &mut [u16]);
 type Sums = unsafe fn(&[u8], &[u8], &mut [[u32; LANES]]);
 
 /// Sums and estimates for blocks of lanes, compiled for one instruction set. `Copy`; two function pointers.
@@ -100,6 +103,8 @@ pub struct LaneKernel {
     /// Compiled for `level`, which the machine has: `new` took an `Arch`.
     estimate: Estimate,
     /// The same.
+    blocks: Blocks,
+    /// The same.
     sums: Sums,
 }
 
@@ -108,18 +113,18 @@ impl LaneKernel {
     #[must_use]
     pub fn new(arch: Arch) -> LaneKernel {
         let level = arch.level();
-        let (estimate, sums): (Estimate, Sums) = match level {
+        let (estimate, blocks, sums): (Estimate, Blocks, Sums) = match level {
             #[cfg(target_arch = "x86_64")]
-            Level::V4x => (v4x::estimate, v4x::sums_of),
+            Level::V4x => (v4x::estimate, v4x::estimate_blocks, v4x::sums_of),
             #[cfg(target_arch = "x86_64")]
-            Level::V3 | Level::V4 => (v3::estimate, v3::sums_of),
+            Level::V3 | Level::V4 => (v3::estimate, v3::estimate_blocks, v3::sums_of),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => (neon::estimate, neon::sums_of),
+            Level::Neon => (neon::estimate, neon::estimate_blocks, neon::sums_of),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Level::Simd128 => (simd128::estimate, simd128::sums_of),
-            _ => (scalar::estimate, scalar::sums_of),
+            Level::Simd128 => (simd128::estimate, simd128::estimate_blocks, simd128::sums_of),
+            _ => (scalar::estimate, scalar::estimate_blocks, scalar::sums_of),
         };
-        LaneKernel { level, estimate, sums }
+        LaneKernel { level, estimate, blocks, sums }
     }
 
     /// `out[i]` becomes the estimate of lane `i`; bit `i` of the answer says whether it is at most `bound`.
@@ -147,6 +152,42 @@ impl LaneKernel {
         assert!(factors.len() == 2 * lanes, "{} factors for {lanes} lanes", factors.len());
         // SAFETY: the level is present, see the field `estimate`; lengths are as asserted above.
         unsafe { (self.estimate)(query, codes, factors, base, bound, out) }
+    }
+
+    /// As [`Self::estimate`] for any number of blocks of 16 lanes, each of which is its codes and then [`FACTORS`] bytes: the first
+    /// factors of its lanes, then the second. `out[b]` becomes the estimates of block `b`, and bit `i` of `near[b]` says
+    /// whether lane `i` is at most `bound`.
+    ///
+    /// ```
+    /// use ann_simd::Arch;
+    /// use ann_simd::lanes::{FACTORS, LANES, LaneKernel, TableQuery, block_len};
+    /// let blocks = vec![0; 3 * (block_len(8, 1) + FACTORS)];
+    /// let query = TableQuery { tables: &[1; 8 * 16], planes: 1, step: 1.0, offset: 0.0, add_scale: 1.0 };
+    /// let (mut out, mut near) = ([[0.0; LANES]; 3], [0; 3]);
+    /// LaneKernel::new(Arch::detect()?).estimate_blocks(&query, &blocks, 5.0, 4.0, &mut out, &mut near);
+    /// assert_eq!((out[2][15], near), (5.0, [0; 3]));
+    /// # Ok::<(), ann_simd::ArchError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When `out`, `near` and `blocks` differ in the number of blocks, or the tables are not whole groups.
+    #[inline]
+    pub fn estimate_blocks(
+        &self,
+        query: &TableQuery<'_>,
+        blocks: &[u8],
+        base: f32,
+        bound: f32,
+        out: &mut [[f32; LANES]],
+        near: &mut [u16],
+    ) {
+        let entries = query.tables.len();
+        assert!(entries > 0 && entries.is_multiple_of(TABLES), "{entries} table entries are no whole groups");
+        let expected = out.len() * (query.block_len() + FACTORS);
+        assert!(blocks.len() == expected, "{} bytes of blocks, expected {expected}", blocks.len());
+        assert!(near.len() == out.len(), "room for {} masks and {} blocks", near.len(), out.len());
+        // SAFETY: the level is present, see the field `blocks`; lengths are as asserted above.
+        unsafe { (self.blocks)(query, blocks, base, bound, out, near) }
     }
 
     /// `sums[i]` becomes the sum of the entries that lane `i` picks from `tables`, 16 for every half byte of its one plane;

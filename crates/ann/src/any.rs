@@ -1,9 +1,9 @@
 //! The one place with dynamic dispatch: any index behind one object, chosen by a human.
 
 use crate::Error;
-#[cfg(feature = "graph")]
+#[cfg(any(feature = "graph", feature = "ivf_pq"))]
 use crate::factory::Codes;
-#[cfg(all(feature = "graph", feature = "quant"))]
+#[cfg(feature = "quant")]
 use crate::factory::Refine;
 use crate::factory::{BuildOptions, Structure};
 use ann_core::{
@@ -57,6 +57,18 @@ impl SearchParams {
         let Self { reach, limits, route, .. } = *self;
         HnswSearch { ef: self.ef.unwrap_or(HnswSearch::default().ef), reach, limits, route }
     }
+}
+
+/// The one number that a calibration of an index is about. Each grows recall and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effort {
+    /// [`SearchParams::reach`], its factor.
+    Reach,
+    /// [`SearchParams::nprobe`].
+    Nprobe,
+    /// [`SearchParams::checks`].
+    Checks,
 }
 
 /// Which rows may be returned, by row.
@@ -144,6 +156,9 @@ pub trait AnyIndex: Send + Sync {
     /// The rows as they are kept: normalised under cosine in part, never rounded. `None` where only codes of them are.
     fn vectors(&self) -> Option<Matrix<f32>>;
 
+    /// What makes a search look harder, and is calibrated for a target recall.
+    fn effort(&self) -> Effort;
+
     /// The links of a graph.
     #[cfg(feature = "graph")]
     fn hierarchy(&self) -> Option<&Hierarchy>;
@@ -187,7 +202,7 @@ pub trait AnySearcher: Send {
 }
 
 /// Rows that an index may keep.
-pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 'static {
+pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + Listed + 'static {
     /// What a file calls them.
     const NAME: &'static str;
     const ELEMENT: ElementKind;
@@ -202,12 +217,12 @@ pub(crate) trait RowStore: VectorStore<Vector = [f32]> + PushVector + Saved + 's
         None
     }
     /// How rows are walked on, where not by themselves.
-    #[cfg(feature = "graph")]
+    #[cfg(any(feature = "graph", feature = "ivf_pq"))]
     fn codes(&self) -> Option<Codes> {
         None
     }
     /// What these rows are called where they are behind codes.
-    #[cfg(all(feature = "graph", feature = "quant"))]
+    #[cfg(feature = "quant")]
     fn refine(&self) -> Refine {
         Refine::Flat
     }
@@ -222,6 +237,16 @@ impl<T: ann_io::container::Persist> Saved for T {}
 pub(crate) trait Saved {}
 #[cfg(not(feature = "io"))]
 impl<T> Saved for T {}
+
+/// What may stand behind lists, where there are lists.
+#[cfg(feature = "ivf_pq")]
+pub(crate) trait Listed: ann_partition::ListRows {}
+#[cfg(feature = "ivf_pq")]
+impl<T: ann_partition::ListRows> Listed for T {}
+#[cfg(not(feature = "ivf_pq"))]
+pub(crate) trait Listed {}
+#[cfg(not(feature = "ivf_pq"))]
+impl<T> Listed for T {}
 
 impl<T: Scalar> RowStore for FlatStore<T>
 where
@@ -247,7 +272,7 @@ where
         if self.rounds() { None } else { read_all(self) }
     }
 
-    #[cfg(all(feature = "graph", feature = "quant"))]
+    #[cfg(feature = "quant")]
     fn refine(&self) -> Refine {
         match T::KIND {
             ElementKind::F16 if self.rounds() => Refine::F16,
@@ -295,6 +320,10 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     fn structure(&self) -> Structure;
     fn store(&self) -> &Self::Store;
     fn params(params: &SearchParams) -> Self::Params;
+    /// As [`AnyIndex::effort`].
+    fn effort(&self) -> Effort {
+        Effort::Reach
+    }
     /// Many queries at once, where the structure has a better way than one by one.
     fn batch(
         &self,
@@ -448,6 +477,10 @@ impl<I: Dense> AnyIndex for Erased<I> {
 
     fn vectors(&self) -> Option<Matrix<f32>> {
         self.index.store().vectors()
+    }
+
+    fn effort(&self) -> Effort {
+        self.index.effort()
     }
 
     #[cfg(feature = "graph")]

@@ -1,13 +1,13 @@
 //! Target recall: how hard a search must look, learnt from queries whose answers are known.
 //!
-//! A graph is asked the same queries with growing [`Reach`], and what recall each reach gave is kept, as a bound that holds for queries of the same kind:
+//! An index is asked the same queries with growing [`Effort`] (the [`Reach`] of a graph, the lists of a partition), and what recall each gave is kept, as a bound that holds for queries of the same kind:
 //! the mean less two standard errors, and no more than conformal risk control allows with so few queries (Angelopoulos et al., *Conformal risk
-//! control*, ICLR 2024, arXiv:2208.02814). A search that names a recall gets the reach that lies between the two nearest measurements. Curves are
+//! control*, ICLR 2024, arXiv:2208.02814). A search that names a recall gets the effort that lies between the two nearest measurements. Curves are
 //! concave, so a straight line between measurements promises too little rather than too much.
 //!
 //! Cost: one exact search of the queries, then some 20 searches of all of them per `k`.
 
-use crate::any::SearchParams;
+use crate::any::{Effort, SearchParams};
 use crate::factory::Structure;
 use crate::{Error, Index};
 use ann_core::{Exact, FlatStore, MatrixView, Metric, Neighbor, Par, Predicate, Reach, ScratchPool};
@@ -20,17 +20,54 @@ const POOL: usize = 2048;
 const LEAST: f64 = 0.8;
 /// Above this recall a search costs several times more for next to nothing.
 const ENOUGH: f64 = 0.997;
-/// Neighbouring reaches before any are put between them, and the smallest and the largest.
-const STEP: f32 = 1.15;
-const REACHES: std::ops::RangeInclusive<f32> = 0.4..=40.0;
-/// How often a reach may be put between two whose recall differs much.
+/// How often an effort may be put between two whose recall differs much.
 const ROUNDS: usize = 3;
 /// Distances that differ by less than this share differ by rounding.
 const SLACK: f32 = 1e-5;
 /// Queries that a thread takes at a time.
 const CHUNK: usize = 16;
 
-/// What recall a reach gives, for an index and queries of one kind.
+/// The efforts that are measured.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    /// Where to begin, the least and the most.
+    start: f32,
+    least: f32,
+    most: f32,
+    /// Neighbouring efforts before any are put between them.
+    step: f32,
+    /// Whether efforts are numbers of something.
+    whole: bool,
+}
+
+impl Scale {
+    /// For an index of `len` rows.
+    fn of(effort: Effort, len: usize) -> Self {
+        let most = len.clamp(2, 1 << 23) as f32;
+        match effort {
+            Effort::Nprobe => Self { start: 1.0, least: 1.0, most, step: 1.25, whole: true },
+            Effort::Checks => Self { start: 16.0, least: 1.0, most, step: 1.25, whole: true },
+            _ => Self { start: 1.0, least: 0.4, most: 40.0, step: 1.15, whole: false },
+        }
+    }
+
+    fn above(self, effort: f32) -> f32 {
+        if self.whole { (effort * self.step).round().max(effort + 1.0) } else { effort * self.step }
+    }
+
+    fn below(self, effort: f32) -> f32 {
+        if self.whole { (effort / self.step).round().min(effort - 1.0) } else { effort / self.step }
+    }
+
+    /// An effort between two, if there is one.
+    fn between(self, a: f32, b: f32) -> Option<f32> {
+        let middle = (a * b).sqrt();
+        let middle = if self.whole { middle.round() } else { middle };
+        (a < middle && middle < b).then_some(middle)
+    }
+}
+
+/// What recall an effort gives, for an index and queries of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     /// The largest squared norm of a row, where distances are products; else 0.
@@ -174,12 +211,12 @@ impl Index {
                 let recalls = self.recalls(queries, &|row| &truth.get(row)[..k], (norm, factor), par)?;
                 Ok::<_, Error>((factor, surely(&recalls)))
             };
-            curves.push(Curve { k, points: measured(measure)? });
+            curves.push(Curve { k, points: measured(Scale::of(self.any.effort(), self.any.len()), measure)? });
         }
         Ok(Calibration { norm, curves })
     }
 
-    /// The recall of every query with this reach.
+    /// The recall of every query with this effort.
     fn recalls<'t>(
         &self,
         queries: MatrixView<'_, f32>,
@@ -191,8 +228,7 @@ impl Index {
             range
                 .map(|row| {
                     let (query, truth) = (queries.row(row), truth(row));
-                    let reach = Some(Reach { factor, offset: offset(self.metric(), norm, query) });
-                    let params = SearchParams { ef: Some(POOL), reach, ..SearchParams::default() };
+                    let params = self.looking(query, (norm, factor), SearchParams::default());
                     let found = self.find(query, truth.len(), &params, None).map_err(|error| error.of_row(row))?;
                     Ok(recall(&found, truth))
                 })
@@ -215,8 +251,19 @@ impl Index {
         let calibration = self.calibration.as_ref().ok_or(Error::Calibration { why })?;
         let factor = calibration.factor(k, target);
         let factor = factor.ok_or_else(|| Error::OutOfReach { target, k, reachable: calibration.reachable(k) })?;
-        let reach = Some(Reach { factor, offset: offset(self.metric(), calibration.norm, query) });
-        Ok(SearchParams { ef: Some(params.ef.unwrap_or(POOL)), reach, ..params })
+        Ok(self.looking(query, (calibration.norm, factor), params))
+    }
+
+    /// `params` with the calibrated effort set to `factor`.
+    fn looking(&self, query: &[f32], (norm, factor): (f32, f32), params: SearchParams) -> SearchParams {
+        match self.any.effort() {
+            Effort::Nprobe => SearchParams { nprobe: Some(factor.ceil() as usize), ..params },
+            Effort::Checks => SearchParams { checks: Some(factor.ceil() as usize), ..params },
+            Effort::Reach => {
+                let reach = Some(Reach { factor, offset: offset(self.metric(), norm, query) });
+                SearchParams { ef: Some(params.ef.unwrap_or(POOL)), reach, ..params }
+            }
+        }
     }
 }
 
@@ -243,11 +290,11 @@ fn surely(recalls: &[f64]) -> f64 {
     (mean - 2.0 * (variance / m).sqrt()).min(mean * m / (m + 1.0)).max(0.0)
 }
 
-/// Factors and the recall that `measure` finds for them: from where it is below [`LEAST`] to where it grows no more, closer together where it grows much.
-fn measured(measure: impl Fn(f32) -> Result<(f32, f64), Error>) -> Result<Vec<(f32, f64)>, Error> {
-    let mut points = vec![measure(1.0)?];
-    while points[0].1 > LEAST && points[0].0 / STEP > *REACHES.start() {
-        points.insert(0, measure(points[0].0 / STEP)?);
+/// Efforts and the recall that `measure` finds for them: from where it is below [`LEAST`] to where it grows no more, closer together where it grows much.
+fn measured(scale: Scale, measure: impl Fn(f32) -> Result<(f32, f64), Error>) -> Result<Vec<(f32, f64)>, Error> {
+    let mut points = vec![measure(scale.start.min(scale.most))?];
+    while points[0].1 > LEAST && scale.below(points[0].0) >= scale.least {
+        points.insert(0, measure(scale.below(points[0].0))?);
     }
     // Where two steps gained nothing there is nothing to be gained.
     let grows = |points: &[(f32, f64)]| match points {
@@ -255,17 +302,18 @@ fn measured(measure: impl Fn(f32) -> Result<(f32, f64), Error>) -> Result<Vec<(f
         [.., b] => b.1 < ENOUGH,
         [] => true,
     };
-    while grows(&points) && points[points.len() - 1].0 * STEP < *REACHES.end() {
-        points.push(measure(points[points.len() - 1].0 * STEP)?);
+    while grows(&points) && scale.above(points[points.len() - 1].0) < scale.most {
+        points.push(measure(scale.above(points[points.len() - 1].0))?);
     }
     for _ in 0..ROUNDS {
         let steep = |pair: &[(f32, f64)]| pair[1].1 > LEAST && pair[1].1 - pair[0].1 > 0.25 * (1.0 - pair[0].1);
-        let between = points.windows(2).filter(|pair| steep(pair)).map(|pair| (pair[0].0 * pair[1].0).sqrt());
+        let between =
+            points.windows(2).filter(|pair| steep(pair)).filter_map(|pair| scale.between(pair[0].0, pair[1].0));
         let between = between.map(&measure).collect::<Result<Vec<_>, _>>()?;
         points.extend(between);
         points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
-    // A larger reach finds no less; what seems otherwise is chance.
+    // More effort finds no less; what seems otherwise is chance.
     let mut most = 0f64;
     for point in &mut points {
         most = most.max(point.1);

@@ -35,6 +35,10 @@ pub enum Error {
     #[cfg(feature = "graph")]
     #[error(transparent)]
     Block(#[from] ann_graph::BlockError),
+    /// Lists cannot be made or grown.
+    #[cfg(feature = "ivf_pq")]
+    #[error(transparent)]
+    Ivf(ann_partition::IvfError),
     /// Codes could not be learnt from the rows.
     #[cfg(feature = "quant")]
     #[error(transparent)]
@@ -150,6 +154,20 @@ impl From<ann_quant::TrainError> for Error {
             TrainError::Row(row) => Self::Row(row),
             TrainError::Store(store) => store.into(),
             other => Self::Train(other),
+        }
+    }
+}
+
+#[cfg(feature = "ivf_pq")]
+impl From<ann_partition::IvfError> for Error {
+    fn from(error: ann_partition::IvfError) -> Self {
+        use ann_partition::IvfError;
+        match error {
+            IvfError::Row(row) => Self::Row(row),
+            IvfError::Store(store) => store.into(),
+            IvfError::Train(train) => train.into(),
+            IvfError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Ivf(other),
         }
     }
 }

@@ -84,6 +84,7 @@ pub fn open_with(path: impl AsRef<Path>, options: impl Into<OpenOptions>) -> Res
     let meta: Meta = archive.meta()?;
     let spec: Spec = meta.spec.parse().map_err(|_| archive.corrupt("spec", format!("`{}`", meta.spec)))?;
     let any = match meta.rows.as_str() {
+        rows if matches!(spec.structure, Structure::Ivf { .. }) => load_ivf(&archive, &spec.structure, rows),
         rows if matches!(spec.structure, Structure::Codes(_) | Structure::Graph { codes: Some(_), .. }) => {
             load_codes(&archive, &spec.structure, rows)
         }
@@ -134,6 +135,16 @@ fn load_codes(archive: &Archive, structure: &Structure, rows: &str) -> Result<Bo
     crate::factory::load(archive, structure, rows)
 }
 
+#[cfg(feature = "ivf_pq")]
+fn load_ivf(archive: &Archive, structure: &Structure, rows: &str) -> Result<Box<dyn AnyIndex>, Error> {
+    crate::factory::load_ivf(archive, structure, rows)
+}
+
+#[cfg(not(feature = "ivf_pq"))]
+fn load_ivf(_: &Archive, structure: &Structure, _: &str) -> Result<Box<dyn AnyIndex>, Error> {
+    Err(Error::Feature { what: structure.to_string(), feature: "ivf_pq" })
+}
+
 #[cfg(not(feature = "quant"))]
 fn load_codes(_: &Archive, structure: &Structure, _: &str) -> Result<Box<dyn AnyIndex>, Error> {
     Err(Error::Feature { what: structure.to_string(), feature: "quant" })
@@ -143,7 +154,9 @@ fn load<T: Element>(archive: &Archive, structure: &Structure) -> Result<Box<dyn 
     match structure {
         Structure::Flat => Ok(erase(Exact::new(archive.part::<FlatStore<T>>("index")?))),
         // An index is saved as what was chosen.
-        Structure::Codes(_) | Structure::Auto(_) => Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into()),
+        Structure::Codes(_) | Structure::Ivf { .. } | Structure::Auto(_) => {
+            Err(archive.corrupt("rows", format!("`{}`", T::NAME)).into())
+        }
         #[cfg(feature = "graph")]
         Structure::Deg { .. } => Ok(erase(archive.part::<ann_graph::Deg<FlatStore<T>>>("index")?)),
         #[cfg(feature = "graph")]

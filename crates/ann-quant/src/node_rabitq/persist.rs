@@ -1,7 +1,7 @@
 //! Version 1: the mean as a section, the rotation by its seed.
 
 use super::{NodeRabitq, NodeRabitqParams};
-use ann_core::{MAX_DIM, Metric, NodeCodec};
+use ann_core::{LaneCodec, MAX_DIM, Metric};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
 use serde::{Deserialize, Serialize};
 

@@ -27,6 +27,21 @@ pub(super) unsafe fn estimate(
 
 /// # Safety
 /// - The processor has NEON.
+/// - Lengths fit as [`super::LaneKernel::estimate_blocks`] asserts.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn estimate_blocks(
+    query: &TableQuery<'_>,
+    blocks: &[u8],
+    base: f32,
+    bound: f32,
+    out: &mut [[f32; LANES]],
+    near: &mut [u16],
+) {
+    scalar::blocks_with(query, blocks, base, bound, out, near, |codes| sums(query, codes));
+}
+
+/// # Safety
+/// - The processor has NEON.
 /// - `tables` are whole groups, and `codes` a block for every element of `out`, as [`super::LaneKernel::sums`] asserts.
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn sums_of(tables: &[u8], codes: &[u8], out: &mut [[u32; LANES]]) {

@@ -1,6 +1,6 @@
 //! The plain loop, for any machine.
 
-use super::{GROUP, LANES, TABLES, TableQuery};
+use super::{FACTORS, GROUP, LANES, TABLES, TableQuery};
 use half::{f16, slice::HalfFloatSliceExt};
 
 /// # Safety
@@ -14,6 +14,19 @@ pub(super) unsafe fn estimate(
     out: &mut [f32],
 ) -> u64 {
     estimate_with(query, codes, factors, base, bound, out, |codes| sums(query, codes))
+}
+
+/// # Safety
+/// - None: `unsafe` only to have the type of its peers.
+pub(super) unsafe fn estimate_blocks(
+    query: &TableQuery<'_>,
+    blocks: &[u8],
+    base: f32,
+    bound: f32,
+    out: &mut [[f32; LANES]],
+    near: &mut [u16],
+) {
+    blocks_with(query, blocks, base, bound, out, near, |codes| sums(query, codes));
 }
 
 /// # Safety
@@ -45,6 +58,28 @@ pub(super) fn estimate_with(
         }
     }
     near
+}
+
+/// Estimates from the sums of blocks that hold their factors.
+#[inline(always)]
+pub(super) fn blocks_with(
+    query: &TableQuery<'_>,
+    blocks: &[u8],
+    base: f32,
+    bound: f32,
+    out: &mut [[f32; LANES]],
+    near: &mut [u16],
+    sums: impl Fn(&[u8]) -> [u32; LANES],
+) {
+    let codes_len = query.block_len();
+    for ((block, out), near) in blocks.chunks_exact(codes_len + FACTORS).zip(out).zip(near) {
+        let (codes, bytes) = block.split_at(codes_len);
+        let mut factors = [f16::ZERO; 2 * LANES];
+        for (factor, bytes) in factors.iter_mut().zip(bytes.as_chunks().0) {
+            *factor = f16::from_le_bytes(*bytes);
+        }
+        *near = estimate_with(query, codes, &factors, base, bound, out, &sums) as u16;
+    }
 }
 
 /// All at once: one by one, each would ask the processor again whether it can.

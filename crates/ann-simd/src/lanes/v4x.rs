@@ -1,6 +1,6 @@
 //! AVX-512 with VBMI and VNNI: 64 entries looked up and added to 16 sums by two instructions.
 
-use super::{LANES, TABLES, TableQuery, block_len};
+use super::{FACTORS, LANES, TABLES, TableQuery, block_len};
 use half::f16;
 use std::arch::x86_64::*;
 
@@ -33,19 +33,66 @@ pub(super) unsafe fn estimate(
             _ => [planes(query, &codes[..block]), planes(query, &codes[codes.len() - block..])],
         };
         for (start, sums) in (start..start + many).step_by(LANES).zip(sums) {
-            let product =
-                _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(query.step), _mm512_set1_ps(query.offset));
             let (add, rescale) = (widen(&add[start..]), widen(&rescale[start..]));
-            let rest = _mm512_fmadd_ps(add, _mm512_set1_ps(query.add_scale), _mm512_set1_ps(base));
-            let estimates = _mm512_fmadd_ps(rescale, product, rest);
-            let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(estimates, _mm512_set1_ps(bound));
-            near |= u64::from(mask) << start;
             let out = &mut out[start..][..LANES];
-            // SAFETY: 16 floats are writable.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), estimates) };
+            near |= u64::from(finish(query, sums, (add, rescale), base, bound, out)) << start;
         }
     }
     near
+}
+
+/// # Safety
+/// - The processor has AVX-512 F, BW, VBMI and VNNI.
+/// - Lengths fit as [`super::LaneKernel::estimate_blocks`] asserts.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) unsafe fn estimate_blocks(
+    query: &TableQuery<'_>,
+    blocks: &[u8],
+    base: f32,
+    bound: f32,
+    out: &mut [[f32; LANES]],
+    near: &mut [u16],
+) {
+    let codes_len = query.block_len();
+    let stride = codes_len + FACTORS;
+    for ((blocks, out), near) in blocks.chunks(2 * stride).zip(out.chunks_mut(2)).zip(near.chunks_mut(2)) {
+        // The codes of the first block and of the last, of which there may be one.
+        let codes = &blocks[..blocks.len() - FACTORS];
+        let sums = match query.planes {
+            1 => sums::<1>(query.tables, codes, codes_len),
+            2 => sums::<2>(query.tables, codes, codes_len),
+            4 => sums::<4>(query.tables, codes, codes_len),
+            _ => [planes(query, &codes[..codes_len]), planes(query, &codes[codes.len() - codes_len..])],
+        };
+        for (b, sums) in sums.into_iter().enumerate().take(out.len()) {
+            let factors = &blocks[b * stride + codes_len..][..FACTORS];
+            // SAFETY: 64 bytes are readable.
+            let factors: __m512i = unsafe { _mm512_loadu_si512(factors.as_ptr().cast()) };
+            let add = _mm512_cvtph_ps(_mm512_castsi512_si256(factors));
+            let rescale = _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(factors));
+            near[b] = finish(query, sums, (add, rescale), base, bound, &mut out[b]);
+        }
+    }
+}
+
+/// Estimates from the sums of a block, into `out` of 16; which of them are within the bound.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn finish(
+    query: &TableQuery<'_>,
+    sums: __m512i,
+    (add, rescale): (__m512, __m512),
+    base: f32,
+    bound: f32,
+    out: &mut [f32],
+) -> u16 {
+    let product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(query.step), _mm512_set1_ps(query.offset));
+    let rest = _mm512_fmadd_ps(add, _mm512_set1_ps(query.add_scale), _mm512_set1_ps(base));
+    let estimates = _mm512_fmadd_ps(rescale, product, rest);
+    let out = &mut out[..LANES];
+    // SAFETY: 16 floats are writable.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), estimates) };
+    _mm512_cmp_ps_mask::<_CMP_LE_OQ>(estimates, _mm512_set1_ps(bound))
 }
 
 /// # Safety

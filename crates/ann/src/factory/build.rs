@@ -138,6 +138,10 @@ fn build_over<T: Element>(
         Structure::Blocks { links, bits } => super::blocks::blocks::<T>(bits, &linking(links)),
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
+        #[cfg(feature = "ivf_pq")]
+        Structure::Ivf { nlist, list, refine } => super::ivf::ivf::<T>(nlist, list, refine, vectors, options),
+        #[cfg(not(feature = "ivf_pq"))]
+        Structure::Ivf { .. } => Err(Error::Feature { what: structure.to_string(), feature: "ivf_pq" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),
         #[cfg(not(feature = "graph"))]
         Structure::Graph { .. } | Structure::Deg { .. } | Structure::Blocks { .. } => {

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! spec      := structure [ "@" metric ]
-//! structure := "Flat" | "DEG" [ DEGREE ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
+//! structure := "Flat" | "DEG" [ DEGREE ] | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | ivf | auto
+//! ivf       := [ "OPQ" M "," ] "IVF" NLIST "," ( "Flat" | list [ "," refine ] )
+//! list      := code | "PQ" M [ "x4fs" | "x8" ] | "RaBitQ" [ "fs" ] [ BITS ] | "ScaNN" M
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
-//! rows      := "Flat" | code [ "," ( "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat" ) ]
+//! rows      := "Flat" | code [ "," refine ]
+//! refine    := "Refine(" ( "Flat" | "f16" | "bf16" | "SQ8" ) ")" | "RFlat"
 //! code      := "SQ8" | "SQ6" | "SQ4"
 //! metric    := "l2" | "ip" | "cosine" | "l1" | "hamming" | "jaccard" | synonyms that Metric reads
 //! ```
@@ -21,12 +24,12 @@ use std::str::FromStr;
 use ann_core::Metric;
 
 use super::spec::{
-    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEGREE, Links, M, M0, Profile, Refine, Spec,
-    Structure,
+    BITS, Code, Codes, DEFAULT_DEGREE, DEFAULT_M, DEFAULT_MAX_DEGREE, DEGREE, GROUPS, Links, ListCode, M, M0, NLIST,
+    Profile, Refine, Spec, Structure,
 };
 
 /// The words that structures begin with.
-const STRUCTURES: [&str; 6] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "Auto"];
+const STRUCTURES: [&str; 8] = ["Flat", "HNSW", "NSW", "Vamana", "DEG", "IVF", "OPQ", "Auto"];
 
 /// A string that names no index. Prints as two lines: the string, and what is wrong under the place where it is.
 ///
@@ -137,10 +140,13 @@ impl<'a> Cursor<'a> {
                 self.flat(most, Links::Vamana { max_degree: most.unwrap_or(DEFAULT_MAX_DEGREE) })
             }
             "DEG" => self.deg(),
+            "IVF" => self.ivf(None),
+            "OPQ" => self.opq(),
             "AUTO" => self.auto(),
             _ => {
                 self.at = start;
-                Err(self.unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`"))
+                Err(self
+                    .unexpected("`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `IVF` or `OPQ`"))
             }
         }
     }
@@ -187,6 +193,92 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// What follows the word `OPQ`.
+    fn opq(&mut self) -> Result<(Structure, &'static str), Unexpected> {
+        let m = self.groups()?;
+        if !self.eat(',') {
+            return Err(self.unexpected("`,`"));
+        }
+        let start = self.at;
+        if !self.take(|c| c.is_ascii_alphabetic()).eq_ignore_ascii_case("IVF") {
+            self.at = start;
+            return Err(self.unexpected("`IVF`"));
+        }
+        self.ivf(Some(m))
+    }
+
+    /// What follows the word `IVF`, for rows turned for `turned` groups.
+    fn ivf(&mut self, turned: Option<usize>) -> Result<(Structure, &'static str), Unexpected> {
+        let nlist = self.number("lists", NLIST)?.ok_or_else(|| self.unexpected("lists from 1 to 16777216"))?;
+        if !self.eat(',') {
+            return Err(self.unexpected("`,`"));
+        }
+        let (list, next) = self.list(turned)?;
+        let mut refine = None;
+        if list != ListCode::Flat && self.eat(',') {
+            refine = Some(self.refined()?);
+            return Ok((Structure::Ivf { nlist, list, refine }, "`@` or the end"));
+        }
+        Ok((Structure::Ivf { nlist, list, refine }, next))
+    }
+
+    /// What lies in lists, and what may come after it.
+    fn list(&mut self, turned: Option<usize>) -> Result<(ListCode, &'static str), Unexpected> {
+        const NEXT: &str = "`,`, `@` or the end";
+        let start = self.at;
+        if let Some(groups) = turned {
+            if !self.take(|c| c.is_ascii_alphabetic()).eq_ignore_ascii_case("PQ") {
+                self.at = start;
+                return Err(self.unexpected(&format!("`PQ{groups}` or `PQ{groups}x4fs`")));
+            }
+            return match self.pq(true)? {
+                list @ ListCode::Pq { m, .. } if m == groups => Ok((list, NEXT)),
+                _ => {
+                    self.at = start;
+                    Err(self.unexpected(&format!("`PQ{groups}` or `PQ{groups}x4fs`")))
+                }
+            };
+        }
+        if self.word("Flat") {
+            return Ok((ListCode::Flat, "`@` or the end"));
+        }
+        if let Some(code) = self.code() {
+            return Ok((ListCode::Codes(code), NEXT));
+        }
+        match self.take(|c| c.is_ascii_alphabetic()).to_ascii_uppercase().as_str() {
+            "PQ" => Ok((self.pq(false)?, NEXT)),
+            "RABITQ" | "RABITQFS" => {
+                let bits = self.number("bits", BITS)?;
+                let next = if bits.is_some() { NEXT } else { "bits, `,`, `@` or the end" };
+                Ok((ListCode::Rabitq { bits: bits.unwrap_or(1) }, next))
+            }
+            "SCANN" => Ok((ListCode::Scann { m: self.groups()? }, NEXT)),
+            _ => {
+                self.at = start;
+                Err(self.unexpected("`Flat`, `SQ8`, `SQ6`, `SQ4`, `PQ`, `RaBitQ` or `ScaNN`"))
+            }
+        }
+    }
+
+    /// What follows the word `PQ`.
+    fn pq(&mut self, turned: bool) -> Result<ListCode, Unexpected> {
+        let m = self.groups()?;
+        let start = self.at;
+        let bits = match self.take(|c| c.is_ascii_alphanumeric()).to_ascii_lowercase().as_str() {
+            "" | "x8" => 8,
+            "x4fs" => 4,
+            _ => {
+                self.at = start;
+                return Err(self.unexpected("`x4fs` or `x8`"));
+            }
+        };
+        Ok(ListCode::Pq { m, bits, turned })
+    }
+
+    fn groups(&mut self) -> Result<usize, Unexpected> {
+        self.number("groups", GROUPS)?.ok_or_else(|| self.unexpected("groups from 1 to 65536"))
+    }
+
     /// What follows the word `Auto`.
     fn auto(&mut self) -> Result<(Structure, &'static str), Unexpected> {
         if !self.eat(',') {
@@ -212,14 +304,19 @@ impl<'a> Cursor<'a> {
         if !self.eat(',') {
             return Ok((Rows::Codes(Some(Codes { code, refine: None })), "`,`, `@` or the end"));
         }
-        let refine = if self.word("RFlat") {
-            Refine::Flat
-        } else if self.word("Refine") {
-            self.refine()?
-        } else {
-            return Err(self.unexpected("`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`"));
-        };
+        let refine = self.refined()?;
         Ok((Rows::Codes(Some(Codes { code, refine: Some(refine) })), "`@` or the end"))
+    }
+
+    /// What refines codes.
+    fn refined(&mut self) -> Result<Refine, Unexpected> {
+        if self.word("RFlat") {
+            Ok(Refine::Flat)
+        } else if self.word("Refine") {
+            self.refine()
+        } else {
+            Err(self.unexpected("`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`"))
+        }
     }
 
     /// What follows the word `Refine`.
@@ -435,6 +532,14 @@ mod tests {
             ("HNSW,SQ8,RFlat", "HNSW16,SQ8,Refine(Flat)"),
             ("hnsw32_sq4 , refine( BF16 )@l2", "HNSW32,SQ4,Refine(bf16)@l2"),
             ("HNSW32,SQ4,Refine(sq8)", "HNSW32,SQ4,Refine(SQ8)"),
+            ("ivf1024 , flat", "IVF1024,Flat"),
+            ("IVF1024,PQ64x8", "IVF1024,PQ64"),
+            ("ivf1024,pq64X4FS,rflat@ip", "IVF1024,PQ64x4fs,Refine(Flat)@ip"),
+            ("opq64,ivf1024,pq64x4fs,Refine(f16)", "OPQ64,IVF1024,PQ64x4fs,Refine(f16)"),
+            ("IVF1024,RaBitQ", "IVF1024,RaBitQ1"),
+            ("IVF1024,rabitqfs4,RFlat", "IVF1024,RaBitQ4,Refine(Flat)"),
+            ("IVF1024,ScaNN32,RFlat", "IVF1024,ScaNN32,Refine(Flat)"),
+            ("IVF1024,SQ4,Refine(SQ8)", "IVF1024,SQ4,Refine(SQ8)"),
         ];
         for (input, canonical) in table {
             assert_eq!(input.parse::<Spec>().map(|spec| spec.to_string()), Ok(canonical.to_owned()), "{input:?}");
@@ -448,8 +553,9 @@ mod tests {
         let m0 = "M0, `Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
+        let lists = "`Flat`, `SQ8`, `SQ6`, `SQ4`, `PQ`, `RaBitQ` or `ScaNN`";
         let (either, tail, end) = (
-            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`",
+            "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `IVF` or `OPQ`",
             "`,`, `_`, `@` or the end",
             "the end",
         );
@@ -464,7 +570,19 @@ mod tests {
             ("NSW1", 4, "M from 2 to 512", "1", None),
             ("NSW16,32", 7, rows, "32", None),
             ("Vamana 64", 8, "a number, `,`, `_`, `@` or the end", "64", Some("Vamana64")),
-            ("IVF1024,PQ8", 1, either, "IVF1024", None),
+            ("IVF", 4, "lists from 1 to 16777216", "", None),
+            ("IVF0,Flat", 4, "lists from 1 to 16777216", "0", None),
+            ("IVF1024", 8, "`,`", "", None),
+            ("IVF1024,", 9, lists, "", None),
+            ("IVF1024,LSH", 9, lists, "LSH", None),
+            ("IVF1024,PQ", 11, "groups from 1 to 65536", "", None),
+            ("IVF1024,PQ64x5", 13, "`x4fs` or `x8`", "x5", None),
+            ("IVF1024,RaBitQ9", 15, "bits from 1 to 8", "9", None),
+            ("IVF1024,PQ64,", 14, refine, "", None),
+            ("IVF1024,Flat,RFlat", 13, "`@` or the end", ",", None),
+            ("OPQ64,PQ64", 7, "`IVF`", "PQ64", None),
+            ("OPQ64,IVF8,PQ32", 12, "`PQ64` or `PQ64x4fs`", "PQ32", None),
+            ("OPQ64,IVF8,Flat", 12, "`PQ64` or `PQ64x4fs`", "Flat", None),
             ("HNSWFlat", 1, either, "HNSWFlat", None),
             ("\u{fc}ber", 1, either, "\u{fc}ber", None),
             ("Flat32", 5, "`@` or the end", "32", None),
@@ -546,7 +664,7 @@ mod tests {
 
         #[test]
         fn anything_near_a_spec_is_read_or_explained(
-            input in "(Flat|HNSW|hnsw|NSW|Vamana|HNSW9,SQ8,Refine|HNSW9,Block|Auto,|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
+            input in "(Flat|HNSW|hnsw|NSW|Vamana|IVF9,|OPQ9,IVF9,PQ|IVF9,PQ9x4|HNSW9,SQ8,Refine|HNSW9,Block|Auto,|[HNSWflat,]{0,5})[0-9,_@() ]{0,6}[a-z0-9,_@ \u{e9}]{0,8}"
         ) {
             explained(&input);
         }

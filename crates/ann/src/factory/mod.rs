@@ -16,6 +16,8 @@ mod deg;
 mod grammar;
 #[cfg(feature = "graph")]
 mod graph;
+#[cfg(feature = "ivf_pq")]
+mod ivf;
 #[cfg(feature = "quant")]
 mod quant;
 mod spec;
@@ -32,6 +34,8 @@ pub use build::BuildOptions;
 #[cfg(feature = "io")]
 pub(crate) use build::Element;
 pub use grammar::SpecError;
+#[cfg(all(feature = "io", feature = "ivf_pq"))]
+pub(crate) use ivf::load as load_ivf;
 #[cfg(all(feature = "io", feature = "quant"))]
 pub(crate) use quant::load;
-pub use spec::{Code, Codes, Links, Profile, Refine, Spec, Structure};
+pub use spec::{Code, Codes, Links, ListCode, Profile, Refine, Spec, Structure};

@@ -4,20 +4,14 @@
 
 use super::build::BuildOptions;
 use super::{Code, Structure};
-#[cfg(feature = "graph")]
 use super::{Codes, Refine};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
-#[cfg(feature = "graph")]
-use ann_core::Matrix;
-#[cfg(feature = "graph")]
-use ann_core::Rerank;
-use ann_core::{ElementKind, Exact, FlatError, MatrixView, Metric, Monitor, Par, PushVector, RowSet};
+use ann_core::{ElementKind, Exact, FlatError, Matrix, MatrixView, Metric, Monitor, Par, PushVector, Rerank, RowSet};
 use ann_quant::{CodeStore, Quantizer, Sq, SqParams};
 
 /// Codes that are walked on and rows that measure what is returned.
-#[cfg(feature = "graph")]
-type Refined<R> = Rerank<CodeStore<Sq>, R>;
+pub(super) type Refined<R> = Rerank<CodeStore<Sq>, R>;
 
 /// Every code is compared.
 pub(super) fn flat(
@@ -28,7 +22,11 @@ pub(super) fn flat(
     Ok(Box::new(Erased::new(Exact::new(encode(code, vectors, options)?))))
 }
 
-fn encode(code: Code, vectors: MatrixView<'_, f32>, options: &BuildOptions<'_>) -> Result<CodeStore<Sq>, Error> {
+pub(super) fn encode(
+    code: Code,
+    vectors: MatrixView<'_, f32>,
+    options: &BuildOptions<'_>,
+) -> Result<CodeStore<Sq>, Error> {
     let bits = match code {
         Code::Sq8 => 8,
         Code::Sq6 => 6,
@@ -97,12 +95,11 @@ impl RowStore for CodeStore<Sq> {
         Ok(None)
     }
 
-    #[cfg(feature = "graph")]
+    #[cfg(any(feature = "graph", feature = "ivf_pq"))]
     fn codes(&self) -> Option<Codes> {
         Some(Codes { code: code(self), refine: None })
     }
 
-    #[cfg(feature = "graph")]
     fn refine(&self) -> Refine {
         Refine::Sq8
     }
@@ -116,7 +113,6 @@ fn code(store: &CodeStore<Sq>) -> Code {
     }
 }
 
-#[cfg(feature = "graph")]
 impl<R: RowStore> RowStore for Refined<R> {
     const NAME: &'static str = R::NAME;
     const ELEMENT: ElementKind = R::ELEMENT;
@@ -139,6 +135,7 @@ impl<R: RowStore> RowStore for Refined<R> {
         self.fine().vectors()
     }
 
+    #[cfg(any(feature = "graph", feature = "ivf_pq"))]
     fn codes(&self) -> Option<Codes> {
         Some(Codes { code: code(self.coarse()), refine: Some(self.fine().refine()) })
     }

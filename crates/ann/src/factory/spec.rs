@@ -26,6 +26,11 @@ pub(super) const DEGREE: RangeInclusive<usize> = 4..=512;
 /// Bits of every value of a neighbour.
 pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 
+/// Lists of a partition.
+pub(super) const NLIST: RangeInclusive<usize> = 1..=1 << 24;
+/// Groups of columns of product codes.
+pub(super) const GROUPS: RangeInclusive<usize> = 1..=1 << 16;
+
 /// An index by name: what to build, and for which metric.
 ///
 /// | string | index |
@@ -43,6 +48,13 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// | `HNSW32,SQ4,Refine(f16)`, `..,Refine(bf16)`, `..,Refine(SQ8)` | the same by rounded rows, or by longer codes |
 /// | `HNSW16,Block2` | HNSW with codes of the neighbours beside the links, 1 to 8 bits for each value; refined by the rows |
 /// | `NSW16,SQ8`, `Vamana64,Block2`, .. | the same behind the other graphs |
+/// | `IVF1024,Flat` | 1,024 lists by the nearest centre, of which a search looks through `nprobe` |
+/// | `IVF1024,SQ8`, `IVF1024,SQ4,RFlat` | the same on codes, alone or refined as behind a graph |
+/// | `IVF1024,PQ64x4fs,RFlat` | codes of what rows add to centres, in 64 groups of 4 bits, scanned in registers; refined by the rows |
+/// | `IVF1024,PQ64`, `IVF1024,PQ64x8` | the same with 8 bits for each group |
+/// | `OPQ64,IVF1024,PQ64x4fs,RFlat` | rows are turned first so that groups suit them |
+/// | `IVF1024,RaBitQ2,RFlat` | RaBitQ codes around the centres, 1 to 8 bits for each value; `RaBitQ` as `RaBitQ1` |
+/// | `IVF1024,ScaNN64,RFlat` | as `PQ64x4fs`, but codes are chosen by their anisotropic loss where distances are products |
 /// | `Auto` or `Auto,Speed`, `Auto,Balanced`, `Auto,Compact` | what suits the rows, for the most speed, less memory, the least |
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
@@ -62,7 +74,7 @@ pub(super) const BITS: RangeInclusive<usize> = 1..=8;
 /// let error = "HNWS32@ip".parse::<Spec>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana` or `DEG`, found `HNWS32`; did you mean `HNSW32@ip`?"
+///     "HNWS32@ip\n^ column 1: expected `Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `IVF` or `OPQ`, found `HNWS32`; did you mean `HNSW32@ip`?"
 /// );
 /// # Ok::<(), ann::factory::SpecError>(())
 /// ```
@@ -107,8 +119,50 @@ pub enum Structure {
         /// Bits of every value of a neighbour, 1 to 8.
         bits: usize,
     },
+    /// Lists of rows by their nearest centre.
+    Ivf {
+        /// Lists, 1 to 16,777,216.
+        nlist: usize,
+        /// What lies in them.
+        list: ListCode,
+        /// What gives the distances that are returned; `None` is what lies in the lists.
+        refine: Option<Refine>,
+    },
     /// What suits the rows: any of the others, chosen when it is built.
     Auto(Profile),
+}
+
+/// What lies in the lists of a partition. Displays as in a [`Spec`], but for the `OPQ` before it.
+///
+/// ```
+/// assert_eq!(ann::factory::ListCode::Pq { m: 64, bits: 4, turned: false }.to_string(), "PQ64x4fs");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ListCode {
+    /// The rows themselves.
+    Flat,
+    /// Codes of the rows.
+    Codes(Code),
+    /// Product codes of what rows add to their centre.
+    Pq {
+        /// Groups of columns.
+        m: usize,
+        /// Bits per group, 4 or 8.
+        bits: usize,
+        /// Whether rows are turned so that groups suit them.
+        turned: bool,
+    },
+    /// RaBitQ codes around the centre.
+    Rabitq {
+        /// Bits of every value, 1 to 8.
+        bits: usize,
+    },
+    /// Product codes of 4 bits that are chosen by their anisotropic loss.
+    Scann {
+        /// Groups of columns.
+        m: usize,
+    },
 }
 
 /// How a graph is linked. Displays as in a [`Spec`].
@@ -224,6 +278,19 @@ impl fmt::Display for Links {
     }
 }
 
+impl fmt::Display for ListCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Flat => f.write_str("Flat"),
+            Self::Codes(code) => code.fmt(f),
+            Self::Pq { m, bits: 8, .. } => write!(f, "PQ{m}"),
+            Self::Pq { m, .. } => write!(f, "PQ{m}x4fs"),
+            Self::Rabitq { bits } => write!(f, "RaBitQ{bits}"),
+            Self::Scann { m } => write!(f, "ScaNN{m}"),
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -311,6 +378,13 @@ impl fmt::Display for Structure {
             }
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
+            Self::Ivf { nlist, list, refine } => {
+                if let ListCode::Pq { m, turned: true, .. } = list {
+                    write!(f, "OPQ{m},")?;
+                }
+                write!(f, "IVF{nlist},{list}")?;
+                refine.map_or(Ok(()), |refine| write!(f, ",{refine}"))
+            }
             Self::Auto(profile) => profile.fmt(f),
         }
     }
@@ -336,7 +410,23 @@ mod tests {
         let blocks = (links(), BITS).prop_map(|(links, bits)| Structure::Blocks { links, bits });
         let auto = prop::sample::select(Profile::ALL.to_vec()).prop_map(Structure::Auto);
         let deg = (2usize..=256).prop_map(|half| Structure::Deg { degree: 2 * half });
-        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, deg, auto]
+        let list = prop_oneof![
+            Just(ListCode::Flat),
+            code().prop_map(ListCode::Codes),
+            (GROUPS, any::<bool>(), any::<bool>()).prop_map(|(m, few, turned)| ListCode::Pq {
+                m,
+                bits: if few { 4 } else { 8 },
+                turned
+            }),
+            BITS.prop_map(|bits| ListCode::Rabitq { bits }),
+            GROUPS.prop_map(|m| ListCode::Scann { m }),
+        ];
+        let refine = prop::option::of(prop::sample::select(Refine::ALL.to_vec()));
+        let ivf = (NLIST, list, refine).prop_map(|(nlist, list, refine)| {
+            let refine = refine.filter(|_| list != ListCode::Flat);
+            Structure::Ivf { nlist, list, refine }
+        });
+        prop_oneof![Just(Structure::Flat), code().prop_map(Structure::Codes), graph, blocks, deg, ivf, auto]
     }
 
     fn specs() -> impl Strategy<Value = Spec> {

@@ -1,0 +1,2 @@
+use super::*;
+use ann_testkit::portable;
