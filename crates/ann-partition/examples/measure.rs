@@ -38,7 +38,9 @@ fn main() -> Result<(), Failure> {
     let threads = rest.first().map_or(Ok(2), |text| text.parse())?;
     let params = IvfParams { nlist: nlist.parse()?, code, ..IvfParams::default() };
     match narrowest(rows) {
-        ElementKind::U8 => run(FlatStore::<u8>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads),
+        ElementKind::U8 => {
+            run(FlatStore::<u8>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads)
+        }
         _ => run(FlatStore::<f32>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads),
     }
 }
@@ -57,8 +59,13 @@ where
     let start = Instant::now();
     let index = Ivf::build(store, rows, metric, params, Par::Threads(threads), Monitor::new())?;
     let usage = index.memory_usage();
-    println!("built in {:.2} s, imbalance {:.2}, {} + {} bytes per row", start.elapsed().as_secs_f64(), index.imbalance(),
-        usage.vectors / rows.len(), usage.structure / rows.len());
+    println!(
+        "built in {:.2} s, imbalance {:.2}, {} + {} bytes per row",
+        start.elapsed().as_secs_f64(),
+        index.imbalance(),
+        usage.vectors / rows.len(),
+        usage.structure / rows.len()
+    );
     let (mut scratch, mut out) = (IvfScratch::default(), Vec::new());
     for &nprobe in &nprobes {
         for &rerank in &reranks {
@@ -78,8 +85,13 @@ where
                 best = best.min(start.elapsed().as_secs_f64());
             }
             let n = queries.len() as f64;
-            println!("nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
-                hits as f64 / n / 10.0, n / best, evaluations as f64 / n, refined as f64 / n);
+            println!(
+                "nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                hits as f64 / n / 10.0,
+                n / best,
+                evaluations as f64 / n,
+                refined as f64 / n
+            );
         }
     }
     Ok(())
