@@ -70,10 +70,7 @@ fn lists_are_the_same_on_any_number_of_threads_and_rows_come_and_go() {
         for (query, id) in set.queries.rows().zip(1200..) {
             assert_eq!(found(&index, query, 1, 24), [id]);
         }
-        let mut dead = RowSet::new(index.len());
-        (0..1210).step_by(3).for_each(|row| {
-            dead.insert(row);
-        });
+        let dead: RowSet = (0..1210).step_by(3).collect();
         let left = index.purge(&dead);
         assert_eq!(index.list_sizes().iter().sum::<u32>() as usize, 2 * left.len());
         for (row, &former) in left.iter().enumerate().take(20) {
