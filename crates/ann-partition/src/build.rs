@@ -3,6 +3,7 @@
 use crate::coarse::{Centres, without_codes};
 use crate::codec::Codec;
 use crate::lists::Lists;
+use crate::soar::{NO_LIST, second_lists};
 use crate::{Ivf, IvfError, IvfParams, ListCode, ListRows};
 use ann_core::simd::lanes::LANES;
 use ann_core::{
@@ -58,7 +59,12 @@ impl<S: ListRows> Ivf<S> {
             let mut labels = vec![0; vectors.len()];
             assign(vectors, centres.view(), metric, &mut labels, par)?;
             monitor.report(0, total)?;
-            let mut lists = Lists::new(&labels, centres.len(), codec.block_len());
+            let seconds = seconds(vectors, &centres, metric, &labels, params, par)?;
+            let places = (0u32..).zip(&labels).flat_map(|(row, &list)| {
+                let second = seconds.get(row as usize).copied().filter(|&list| list != NO_LIST);
+                std::iter::once((row, list)).chain(second.map(|list| (row, list)))
+            });
+            let mut lists = Lists::new(places, centres.len(), codec.block_len());
             encode(&mut lists, &codec, &centres, vectors, par, monitor)?;
             let centres = Centres::new(centres.view(), metric, coarse.as_ref())?;
             Ok(Self { params: *params, metric, centres, codec, lists, store, depth: DEPTH })
@@ -70,6 +76,21 @@ impl<S: ListRows> Ivf<S> {
         rows.rows()
             .enumerate()
             .try_for_each(|(row, vector)| self.store.check(vector).map_err(|source| RowError { row, source }))
+    }
+}
+
+/// Second lists of rows, where they have any.
+pub(crate) fn seconds(
+    vectors: MatrixView<'_, f32>,
+    centres: &Matrix<f32>,
+    metric: Metric,
+    labels: &[u32],
+    params: &IvfParams,
+    par: Par,
+) -> Result<Vec<u32>, TrainError> {
+    match params.soar {
+        Some(lambda) => second_lists(vectors, centres, metric, labels, lambda, par),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -188,20 +209,22 @@ pub(crate) struct Encoded {
     pub(crate) codes: Vec<u8>,
 }
 
-/// Encodes rows by their labels.
+/// Encodes rows by their lists and, where there are any, second ones.
 pub(crate) fn encode_new<'a>(
     codec: &Codec,
     centre: impl Fn(usize) -> &'a [f32] + Sync,
     rows: MatrixView<'_, f32>,
     labels: &[u32],
+    seconds: &[u32],
     par: Par,
 ) -> Encoded {
     let (block_len, width) = (codec.block_len(), codec.transformed_len());
-    let mut order: Vec<u32> = (0..labels.len() as u32).collect();
-    order.sort_by_key(|&row| labels[row as usize]);
-    let same = order.chunk_by(|&a, &b| labels[a as usize] == labels[b as usize]);
-    let groups =
-        same.flat_map(|rows| rows.chunks(LANES)).map(|rows| (labels[rows[0] as usize] as usize, rows.to_vec()));
+    let places = |lists: &[u32]| lists.iter().copied().zip(0u32..).collect::<Vec<_>>();
+    let mut order = places(labels);
+    order.extend(places(seconds).into_iter().filter(|&(list, _)| list != NO_LIST));
+    order.sort_unstable();
+    let same = order.chunk_by(|a, b| a.0 == b.0).flat_map(|same| same.chunks(LANES));
+    let groups = same.map(|same| (same[0].0 as usize, same.iter().map(|&(_, row)| row).collect()));
     let groups: Vec<(usize, Vec<u32>)> = groups.collect();
     let mut codes = vec![0; groups.len() * block_len];
     if block_len > 0 {

@@ -75,10 +75,10 @@ impl<S: ListRows> Ivf<S> {
         &self.lists.lens
     }
 
-    /// `nlist Σ (size / n)²`: 1 where all lists are equally long, `nlist` where one has every row.
+    /// `nlist Σ (size / n)²`, where `n` is the sum of sizes: 1 where all lists are equally long, `nlist` where one has every row.
     pub fn imbalance(&self) -> f64 {
         let squares: f64 = self.lists.lens.iter().map(|&len| f64::from(len) * f64::from(len)).sum();
-        let n = self.store.len() as f64;
+        let n = self.lists.lens.iter().map(|&len| f64::from(len)).sum::<f64>();
         if n > 0.0 { squares / (n * n) * self.lists.len() as f64 } else { 1.0 }
     }
 

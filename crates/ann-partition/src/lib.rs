@@ -24,6 +24,7 @@ mod batch;
 mod build;
 #[cfg(feature = "persist")]
 mod persist;
+mod soar;
 mod update;
 
 pub use error::IvfError;

@@ -37,10 +37,10 @@ pub(crate) struct Run {
 }
 
 impl Lists {
-    /// Lists of rows by `labels`, in the order of their numbers, without codes.
-    pub(crate) fn new(labels: &[u32], nlist: usize, block_len: usize) -> Self {
+    /// Lists of rows, each of which is a row and its list in order of the rows, without codes.
+    pub(crate) fn new(places: impl Iterator<Item = (u32, u32)> + Clone, nlist: usize, block_len: usize) -> Self {
         let mut lens = vec![0u32; nlist];
-        labels.iter().for_each(|&list| lens[list as usize] += 1);
+        places.clone().for_each(|(_, list)| lens[list as usize] += 1);
         let (mut blocks, mut next) = (Vec::with_capacity(nlist), 0);
         for &len in &lens {
             let many = len.div_ceil(LANES as u32);
@@ -52,7 +52,7 @@ impl Lists {
         let mut at: Vec<usize> =
             blocks.iter().map(|blocks| blocks.first().map_or(0, |&b| b as usize * LANES)).collect();
         let slots = ids.as_mut_slice();
-        for (row, &list) in (0u32..).zip(labels) {
+        for (row, list) in places {
             slots[at[list as usize]] = row;
             at[list as usize] += 1;
         }
@@ -60,13 +60,13 @@ impl Lists {
     }
 
     /// Lists of parts that were those of others: blocks of all lists one after the other, and how many rows each list has. `None` unless every row
-    /// below `len` is in one place and nothing is anywhere else.
+    /// below `len` is somewhere, in `copies` places at the most, and nothing is anywhere else.
     pub(crate) fn from_parts(
         ids: Buffer<u32>,
         codes: Buffer<u8>,
         blocks: &[u32],
         lens: &[u32],
-        (len, block_len): (usize, usize),
+        (len, copies, block_len): (usize, u8, usize),
     ) -> Option<Self> {
         let count = ids.len() / LANES;
         // No more memory than the rows of the file take.
@@ -76,7 +76,7 @@ impl Lists {
         let mut rest = blocks;
         let mut lists =
             Self { ids, codes, blocks: Vec::with_capacity(lens.len()), lens: lens.to_vec(), free: Vec::new() };
-        let (mut used, mut seen) = (vec![false; count], vec![false; len]);
+        let (mut used, mut seen) = (vec![false; count], vec![0u8; len]);
         for &rows in lens {
             let (own, tail) = rest.split_at_checked((rows as usize).div_ceil(LANES))?;
             rest = tail;
@@ -84,9 +84,12 @@ impl Lists {
                 let new = !std::mem::replace(used.get_mut(block as usize)?, true);
                 let lanes = (rows as usize - i * LANES).min(LANES);
                 let (rows, empty) = lists.ids[block as usize * LANES..][..LANES].split_at(lanes);
-                let fresh = rows
-                    .iter()
-                    .all(|&row| seen.get_mut(row as usize).is_some_and(|seen| !std::mem::replace(seen, true)));
+                let fresh = rows.iter().all(|&row| {
+                    seen.get_mut(row as usize).is_some_and(|seen| {
+                        *seen += 1;
+                        *seen <= copies
+                    })
+                });
                 if !(new && fresh && empty.iter().all(|&row| row == NO_ROW)) {
                     return None;
                 }
@@ -94,7 +97,7 @@ impl Lists {
             lists.blocks.push(own.to_vec());
         }
         // Blocks of no list are not written.
-        (rest.is_empty() && used.iter().all(|&used| used) && seen.iter().all(|&seen| seen)).then_some(lists)
+        (rest.is_empty() && used.iter().all(|&used| used) && seen.iter().all(|&seen| seen > 0)).then_some(lists)
     }
 
     /// Number of lists.

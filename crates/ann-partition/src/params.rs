@@ -44,6 +44,10 @@ pub struct IvfParams {
     pub training_bytes: usize,
     /// Whether full lists are made dearer while rows are divided, so that lists stay alike.
     pub balanced: bool,
+    /// Whether every row lies in a second list, whose error is none of the first one's, and how much dearer an error
+    /// along the first one is: 1 to 1.5 in SOAR (Sun et al., arXiv:2404.00774). Rows have two codes then, and of the
+    /// same number of lists a search scans twice the rows; half the lists find about as much.
+    pub soar: Option<f32>,
     /// Where random choices come from.
     pub seed: u64,
 }
@@ -57,12 +61,18 @@ impl Default for IvfParams {
             sample_per_list: 64,
             training_bytes: 1 << 29,
             balanced: false,
+            soar: None,
             seed: 0,
         }
     }
 }
 
 impl IvfParams {
+    /// Lists of a row at the most.
+    pub(crate) fn copies(&self) -> u8 {
+        1 + u8::from(self.soar.is_some())
+    }
+
     /// Whether every parameter is in its range.
     ///
     /// # Errors
@@ -74,6 +84,9 @@ impl IvfParams {
         }
         if self.sample_per_list == 0 {
             return param("sample_per_list", 0, "at least 1");
+        }
+        if self.soar.is_some_and(|lambda| !(0.0..=1e6).contains(&lambda)) {
+            return param("soar", 0, "a number from 0 to 1,000,000");
         }
         match self.code {
             ListCode::Rabitq { bits } if !(1..=8).contains(&bits) => param("bits", bits, "1 to 8"),

@@ -90,8 +90,8 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         }
         let (lens, blocks) = (archive.section_of::<u32>("lens", centres.len())?, archive.section::<u32>("blocks")?);
         let (ids, codes) = (archive.section("ids")?, archive.section("codes")?);
-        let lists = Lists::from_parts(ids, codes, &blocks, &lens, (store.len(), codec.block_len()))
-            .ok_or_else(|| archive.corrupt("lists", "a row is in no list, in two, or not there"))?;
+        let lists = Lists::from_parts(ids, codes, &blocks, &lens, (store.len(), params.copies(), codec.block_len()))
+            .ok_or_else(|| archive.corrupt("lists", "a row is in no list, in too many, or not there"))?;
         let depth = usize::try_from(depth).unwrap_or(usize::MAX).min(1 << 20);
         let centres = Centres::over(centres, metric, coarse.as_ref());
         Ok(Self { params, metric, centres, codec, lists, store, depth })

@@ -70,7 +70,8 @@ impl<S: ListRows> Ivf<S> {
             (true, Some(depth)) => depth.max(k),
             (true, None) => self.depth * params.nprobe.ilog2().max(1) as usize + 3 * k,
         };
-        Wanted { k, depth: depth.min(self.store.len()) }
+        // Of a row in two lists only one place counts.
+        Wanted { k, depth: depth.min(self.store.len()) * usize::from(self.params.copies()) }
     }
 
     /// Whether rows are measured as they come, since no estimate sorts them before.
@@ -166,10 +167,16 @@ impl<S: ListRows> Ivf<S> {
         out.clear();
         let Found { pool, rows, distances, top, .. } = found;
         if self.is_direct() {
-            out.extend(pool.sorted().take(k));
+            // Both places of a row are at the same distance, so they are neighbours.
+            let mut last = None;
+            out.extend(pool.sorted().filter(|n| last.replace(n.id) != Some(n.id)).take(k));
         } else if S::KEPT {
             rows.clear();
             rows.extend(pool.kept().map(|n| n.id));
+            if self.params.soar.is_some() {
+                rows.sort_unstable();
+                rows.dedup();
+            }
             distances.resize(rows.len(), 0.0);
             oracle.exact(rows, distances);
             stats.refined += rows.len() as u64;
@@ -183,7 +190,14 @@ impl<S: ListRows> Ivf<S> {
             }
             top.drain_sorted(out);
         } else {
-            out.extend(pool.sorted().take(k).map(|n| Neighbor::new(n.id, of_metric(self.metric, n.distance))));
+            for n in pool.sorted() {
+                if out.len() == k {
+                    break;
+                }
+                if self.params.soar.is_none() || !out.iter().any(|known: &Neighbor| known.id == n.id) {
+                    out.push(Neighbor::new(n.id, of_metric(self.metric, n.distance)));
+                }
+            }
         }
     }
 

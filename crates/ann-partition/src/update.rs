@@ -1,6 +1,6 @@
 //! Rows that come and go after the training.
 
-use crate::build::{encode_new, room};
+use crate::build::{encode_new, room, seconds};
 use crate::{Ivf, IvfError, ListRows};
 use ann_core::{Index, MatrixView, Monitor, Par, RowSet};
 use ann_quant::assign;
@@ -22,7 +22,9 @@ impl<S: ListRows> Ivf<S> {
         let encoded = par.install(|par| {
             let mut labels = vec![0; rows.len()];
             assign(rows, self.centres().view(), self.metric, &mut labels, par)?;
-            let encoded = encode_new(&self.codec, |list| self.centres.rows.row(list as u32), rows, &labels, par);
+            let seconds = seconds(rows, &self.centres(), self.metric, &labels, &self.params, par)?;
+            let centre = |list| self.centres.rows.row(list as u32);
+            let encoded = encode_new(&self.codec, centre, rows, &labels, &seconds, par);
             monitor.report(total, total)?;
             Ok::<_, IvfError>(encoded)
         })?;

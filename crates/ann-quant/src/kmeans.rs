@@ -15,9 +15,11 @@ use crate::nearest::{MAX_CENTROIDS, Table};
 use crate::training::check_rows;
 use ann_core::simd::{Arch, Kernel, Op, Rows};
 use ann_core::{MAX_ROWS, Matrix, MatrixView, Metric, Par, ScratchPool, split_mix, unit};
+use bounds::{Bounds, NONE};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+mod bounds;
 mod variants;
 
 #[cfg(test)]
@@ -100,6 +102,8 @@ pub struct KMeans {
     pub labels: Vec<u32>,
     /// Sum of the squared distances of all rows to their centroids.
     pub inertia: f64,
+    /// How often centroids moved: fewer times than allowed where no row changed its centroid any more.
+    pub iterations: usize,
 }
 
 impl KMeans {
@@ -109,10 +113,7 @@ impl KMeans {
     /// [`TrainError`] if a parameter is out of range, a row is not finite, or there are fewer rows than centroids.
     pub fn train(rows: MatrixView<'_, f32>, params: &KMeansParams, par: Par) -> Result<Self, TrainError> {
         let arch = check(rows, params)?;
-        par.install(|par| {
-            let centroids = train(rows, params, arch, par);
-            Ok(Self::label(rows, centroids, params, arch, par))
-        })
+        Ok(par.install(|par| train(rows, params, arch, par)))
     }
 
     /// Rows per centroid.
@@ -139,7 +140,7 @@ impl KMeans {
     fn of(rows: MatrixView<'_, f32>, centroids: Vec<f32>, labels: Vec<u32>, par: Par) -> Self {
         let inertia = inertia(rows.as_slice(), rows.dim(), &labels, &centroids, par);
         let centroids = Matrix::new(centroids, rows.dim()).unwrap_or_default();
-        Self { centroids, labels, inertia }
+        Self { centroids, labels, inertia, iterations: 0 }
     }
 }
 
@@ -159,15 +160,25 @@ fn check(rows: MatrixView<'_, f32>, params: &KMeansParams) -> Result<Arch, Train
     Ok(Arch::detect()?)
 }
 
-/// Centroids trained on a sample.
-fn train(rows: MatrixView<'_, f32>, params: &KMeansParams, arch: Arch, par: Par) -> Vec<f32> {
-    let dim = rows.dim();
+/// Divides `rows` by what is trained on a sample of them.
+fn train(rows: MatrixView<'_, f32>, params: &KMeansParams, arch: Arch, par: Par) -> KMeans {
+    let (dim, iterations) = (rows.dim(), params.iterations);
     let limit = params.k.saturating_mul(params.sample_per_centroid);
-    let sample = sample(rows, limit, params.seed);
-    let sample = sample.as_deref().unwrap_or(rows.as_slice());
-    let mut centroids = start(sample, dim, params, arch, par);
-    lloyd(sample, dim, &mut centroids, params.iterations, params.spherical, arch, par);
-    centroids
+    match sample(rows, limit, params.seed) {
+        Some(sample) => {
+            let mut centroids = start(&sample, dim, params, arch, par);
+            let iterations = lloyd(&sample, dim, &mut centroids, iterations, params.spherical, arch, par);
+            KMeans { iterations, ..KMeans::label(rows, centroids, params, arch, par) }
+        }
+        // What is known of every row gives its last label for little.
+        None => {
+            let mut centroids = start(rows.as_slice(), dim, params, arch, par);
+            let mut lloyd = Lloyd::new(rows.as_slice(), dim, params.k, params.spherical, arch);
+            let iterations = lloyd.run(&mut centroids, iterations, par);
+            lloyd.assign(&centroids, par);
+            KMeans { iterations, ..KMeans::of(rows, centroids, lloyd.labels, par) }
+        }
+    }
 }
 
 /// `limit` rows chosen at random, in their order; `None` if there are no more.
@@ -240,7 +251,8 @@ fn plus_plus(rows: &[f32], dim: usize, k: usize, seed: u64, kernel: Kernel<f32, 
     ids
 }
 
-/// Lloyd's iteration on `centroids`, which are where they start.
+/// Lloyd's iteration on `centroids`, which are where they start; `labels` become those of the last assignment. Gives
+/// the number of times that centroids moved.
 pub(crate) fn lloyd(
     rows: &[f32],
     dim: usize,
@@ -249,17 +261,60 @@ pub(crate) fn lloyd(
     spherical: bool,
     arch: Arch,
     par: Par,
-) {
-    let mut labels = vec![u32::MAX; rows.len() / dim];
-    let mut before = labels.clone();
-    for _ in 0..iterations {
-        assign(&table(arch, centroids, dim, spherical), rows, dim, &mut labels, par);
-        if labels == before {
-            break;
+) -> usize {
+    Lloyd::new(rows, dim, centroids.len() / dim, spherical, arch).run(centroids, iterations, par)
+}
+
+/// Rows on their way to their centroids.
+struct Lloyd<'a> {
+    rows: &'a [f32],
+    dim: usize,
+    spherical: bool,
+    arch: Arch,
+    bounds: Option<Bounds<'a>>,
+    labels: Vec<u32>,
+    sums: Sums,
+    /// How far centroids went since rows were assigned.
+    drifts: Vec<f32>,
+}
+
+impl<'a> Lloyd<'a> {
+    fn new(rows: &'a [f32], dim: usize, k: usize, spherical: bool, arch: Arch) -> Self {
+        let bounds = Bounds::new(rows, dim, k, arch);
+        let (labels, drifts) = (vec![NONE; rows.len() / dim], vec![0.0; k]);
+        Self { rows, dim, spherical, arch, bounds, labels, sums: Sums::new(k, dim), drifts }
+    }
+
+    /// At most so many iterations, and how many there were before no row changed its cluster any more.
+    fn run(&mut self, centroids: &mut [f32], iterations: usize, par: Par) -> usize {
+        let (mut before, mut from) = (self.labels.clone(), centroids.to_vec());
+        for iteration in 0..iterations {
+            self.assign(centroids, par);
+            if self.labels == before {
+                return iteration;
+            }
+            self.sums.shift(self.rows, &before, &self.labels, par);
+            from.copy_from_slice(centroids);
+            self.sums.means(centroids, self.spherical);
+            split_largest(centroids, self.dim, &mut self.sums.sizes.clone());
+            self.drifts.clear();
+            let pairs = from.chunks_exact(self.dim).zip(centroids.chunks_exact(self.dim));
+            // Rounded up: a bound that is too wide costs time, a narrow one the nearest centroid.
+            self.drifts.extend(pairs.map(|(from, to)| squared(from, to).sqrt() as f32 * (1.0 + f32::EPSILON)));
+            before.copy_from_slice(&self.labels);
         }
-        let mut sizes = update(rows, dim, &labels, centroids, spherical, par);
-        split_largest(centroids, dim, &mut sizes);
-        std::mem::swap(&mut labels, &mut before);
+        iterations
+    }
+
+    /// Labels become the nearest of `centroids`.
+    fn assign(&mut self, centroids: &[f32], par: Par) {
+        match &mut self.bounds {
+            Some(bounds) => bounds.assign(centroids, &self.drifts, &mut self.labels, par),
+            None => {
+                let table = table(self.arch, centroids, self.dim, self.spherical);
+                assign(&table, self.rows, self.dim, &mut self.labels, par);
+            }
+        }
     }
 }
 
@@ -283,45 +338,75 @@ fn sizes(labels: &[u32], k: usize) -> Vec<u32> {
     sizes
 }
 
-/// Moves every centroid that has rows to their mean, and gives the sizes of all.
-fn update(rows: &[f32], dim: usize, labels: &[u32], centroids: &mut [f32], spherical: bool, par: Par) -> Vec<u32> {
-    /// Centroids per task.
-    const TASK: usize = 16;
-    let sizes = sizes(labels, centroids.len() / dim);
-    // Rows in order of their labels, so that every centroid's sum is made by one thread, in the order of its rows.
-    let mut ends: Vec<usize> = Vec::with_capacity(sizes.len());
-    let mut sum = 0;
-    for &size in &sizes {
-        ends.push(sum);
-        sum += size as usize;
+/// The sums of the rows of every cluster.
+struct Sums {
+    dim: usize,
+    /// `(k, dim)`.
+    sums: Vec<f64>,
+    sizes: Vec<u32>,
+}
+
+impl Sums {
+    fn new(k: usize, dim: usize) -> Self {
+        Self { dim, sums: vec![0.0; k * dim], sizes: vec![0; k] }
     }
-    let mut order = vec![0; labels.len()];
-    for (row, &label) in (0u32..).zip(labels) {
-        order[ends[label as usize]] = row;
-        ends[label as usize] += 1;
-    }
-    par.for_each_chunk_mut(centroids, TASK * dim, &ScratchPool::<Vec<f64>>::default(), |sums, at, centroids| {
-        for (c, centroid) in (at / dim..).zip(centroids.chunks_exact_mut(dim)) {
-            if sizes[c] == 0 {
-                continue;
-            }
-            sums.clear();
-            sums.resize(dim, 0.0);
-            for &row in &order[ends[c] - sizes[c] as usize..ends[c]] {
-                let row = &rows[row as usize * dim..][..dim];
-                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-            }
-            let scale = match spherical {
-                true => sums.iter().map(|x| x * x).sum::<f64>().sqrt().recip(),
-                false => 1.0 / f64::from(sizes[c]),
-            };
-            // Rows that cancel have no direction: the centroid stays.
-            if scale.is_finite() {
-                centroid.iter_mut().zip(sums.iter()).for_each(|(c, &sum)| *c = (sum * scale) as f32);
+
+    /// Takes every row from the cluster `before`, unless that is [`NONE`], to the one `after`.
+    fn shift(&mut self, rows: &[f32], before: &[u32], after: &[u32], par: Par) {
+        /// Clusters per task.
+        const TASK: usize = 16;
+        let Self { dim, sums, sizes } = self;
+        let dim = *dim;
+        // Rows that leave or come in order of the clusters, so that every sum is made by one thread, in the order of rows.
+        let moves = || (0u32..).zip(before.iter().zip(after)).filter(|(_, (before, after))| before != after);
+        let mut ends = vec![0; sizes.len() + 1];
+        for (_, (&before, &after)) in moves() {
+            for cluster in [before, after].into_iter().filter(|&cluster| cluster != NONE) {
+                ends[cluster as usize + 1] += 1;
             }
         }
-    });
-    sizes
+        for c in 1..ends.len() {
+            ends[c] += ends[c - 1];
+        }
+        let starts = ends.clone();
+        let mut order = vec![(0, false); ends[sizes.len()]];
+        for (row, (&before, &after)) in moves() {
+            for (cluster, comes) in [(before, false), (after, true)] {
+                if cluster != NONE {
+                    let cluster = cluster as usize;
+                    order[ends[cluster]] = (row, comes);
+                    ends[cluster] += 1;
+                    sizes[cluster] = if comes { sizes[cluster] + 1 } else { sizes[cluster] - 1 };
+                }
+            }
+        }
+        par.for_each_chunk_mut(sums, TASK * dim, &ScratchPool::<()>::default(), |(), at, sums| {
+            for (c, sum) in (at / dim..).zip(sums.chunks_exact_mut(dim)) {
+                for &(row, comes) in &order[starts[c]..ends[c]] {
+                    let row = &rows[row as usize * dim..][..dim];
+                    match comes {
+                        true => sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x)),
+                        false => sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum -= f64::from(x)),
+                    }
+                }
+            }
+        });
+    }
+
+    /// Moves every centroid that has rows to their mean, or its direction.
+    fn means(&self, centroids: &mut [f32], spherical: bool) {
+        let clusters = self.sums.chunks_exact(self.dim).zip(&self.sizes);
+        for (mean, (sums, &size)) in centroids.chunks_exact_mut(self.dim).zip(clusters) {
+            let scale = match spherical {
+                true => sums.iter().map(|x| x * x).sum::<f64>().sqrt().recip(),
+                false => 1.0 / f64::from(size),
+            };
+            // Rows that cancel have no direction: the centroid stays, as where there are no rows.
+            if size > 0 && scale.is_finite() {
+                mean.iter_mut().zip(sums).for_each(|(mean, &sum)| *mean = (sum * scale) as f32);
+            }
+        }
+    }
 }
 
 /// Gives every empty cluster half of the largest one.

@@ -152,3 +152,50 @@ fn acceptance_objective_is_that_of_faiss() {
         }
     }
 }
+
+/// Lloyd's iteration as it is written down.
+fn plain(rows: MatrixView<'_, f32>, centroids: &mut [f32], iterations: usize) -> Vec<u32> {
+    let (dim, k) = (rows.dim(), centroids.len() / rows.dim());
+    let nearest = |centroids: &[f32]| -> Vec<u32> {
+        let label = |row: &[f32]| {
+            let distance = |c: &usize| squared(row, &centroids[c * dim..][..dim]);
+            (0..k).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap() as u32
+        };
+        rows.rows().map(label).collect()
+    };
+    for _ in 0..iterations {
+        let labels = nearest(centroids);
+        for (c, centroid) in centroids.chunks_mut(dim).enumerate() {
+            let own: Vec<usize> = (0..rows.len()).filter(|&row| labels[row] as usize == c).collect();
+            for (j, value) in centroid.iter_mut().enumerate() {
+                *value = (own.iter().map(|&row| f64::from(rows.row(row)[j])).sum::<f64>() / own.len() as f64) as f32;
+            }
+        }
+    }
+    nearest(centroids)
+}
+
+#[test]
+fn bounds_leave_out_nothing_that_is_nearer() {
+    // More centroids than rows of a chunk need, groups that are not full, and rows that are far from the origin.
+    for (set, k, shift) in [(mix128(1500, 0), 40, 0.0), (mix128(900, 0), 7, 1000.0), (spec256(700, 0), 100, 0.0)] {
+        let dim = set.base.dim();
+        let rows = Matrix::new(set.base.as_slice().iter().map(|x| x + shift).collect(), dim).unwrap();
+        let arch = Arch::detect().unwrap();
+        let mut centroids = start(rows.as_slice(), dim, &params(k), arch, Par::Serial);
+        let mut expected = centroids.clone();
+        let mut lloyd = Lloyd::new(rows.as_slice(), dim, k, false, arch);
+        assert!(lloyd.bounds.is_some());
+        lloyd.run(&mut centroids, 6, Par::Serial);
+        lloyd.assign(&centroids, Par::Serial);
+        let labels = plain(rows.view(), &mut expected, 6);
+        let same = labels.iter().zip(&lloyd.labels).filter(|(a, b)| a == b).count();
+        assert!(same * 1000 >= labels.len() * 999, "{} {same} of {}", set.name, labels.len());
+        // Who is nearest to the centroids as they are is no matter of rounding.
+        for (row, &label) in rows.rows().zip(&lloyd.labels) {
+            let distance = |c: usize| squared(row, &centroids[c * dim..][..dim]);
+            let least = (0..k).map(distance).fold(f64::INFINITY, f64::min);
+            assert!(distance(label as usize) <= least * (1.0 + 1e-5), "{}", set.name);
+        }
+    }
+}

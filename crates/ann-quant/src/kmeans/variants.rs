@@ -1,6 +1,6 @@
 //! k-means in other orders: by batches, in two levels, and with clusters of like size.
 
-use super::{KMeans, KMeansParams, assign, check, lloyd, normalise, sample, sizes, start, table, train, update};
+use super::{KMeans, KMeansParams, NONE, Sums, assign, check, lloyd, normalise, sample, sizes, start, table, train};
 use crate::TrainError;
 use crate::nearest::Table;
 use ann_core::{MatrixView, Par, split_mix};
@@ -52,7 +52,7 @@ impl KMeans {
                     centroids.chunks_exact_mut(dim).for_each(normalise);
                 }
             }
-            Ok(Self::label(rows, centroids, params, arch, par))
+            Ok(Self { iterations: params.iterations, ..Self::label(rows, centroids, params, arch, par) })
         })
     }
 
@@ -72,7 +72,6 @@ impl KMeans {
             let sample = MatrixView::new(sample.as_deref().unwrap_or(rows.as_slice()), dim).unwrap_or(rows);
             let top = KMeansParams { k: params.k.isqrt(), ..*params };
             let upper = train(sample, &top, arch, par);
-            let upper = Self::label(sample, upper, &top, arch, par);
             let mut members = vec![Vec::new(); top.k];
             for (row, &label) in sample.rows().zip(&upper.labels) {
                 members[label as usize].extend_from_slice(row);
@@ -88,8 +87,8 @@ impl KMeans {
                 lloyd(rows, dim, &mut part, params.iterations, params.spherical, arch, par);
                 centroids.extend(part);
             }
-            lloyd(sample.as_slice(), dim, &mut centroids, REFINE, params.spherical, arch, par);
-            Ok(Self::label(rows, centroids, params, arch, par))
+            let iterations = lloyd(sample.as_slice(), dim, &mut centroids, REFINE, params.spherical, arch, par);
+            Ok(Self { iterations, ..Self::label(rows, centroids, params, arch, par) })
         })
     }
 
@@ -105,8 +104,8 @@ impl KMeans {
         let arch = check(rows, params)?;
         let dim = rows.dim();
         par.install(|par| {
-            let mut centroids = train(rows, params, arch, par);
-            let first = Self::label(rows, centroids.clone(), params, arch, par);
+            let first = train(rows, params, arch, par);
+            let mut centroids = first.centroids.as_slice().to_vec();
             let mean = rows.len() as f64 / params.k as f64;
             // Prices move by a share of the mean squared distance, which shrinks so that they settle.
             let unit = first.inertia / rows.len() as f64 / 2.0;
@@ -127,10 +126,13 @@ impl KMeans {
                     (price + if params.spherical { 0.0 } else { half }) as f32
                 });
                 assign(&Table::new(arch, &centroids, dim, offsets), rows.as_slice(), dim, &mut labels, par);
-                update(rows.as_slice(), dim, &labels, &mut centroids, params.spherical, par);
+                let mut sums = Sums::new(params.k, dim);
+                sums.shift(rows.as_slice(), &vec![NONE; labels.len()], &labels, par);
+                sums.means(&mut centroids, params.spherical);
                 if largest(&labels) < best_largest {
                     best_largest = largest(&labels);
-                    best = Self::of(rows, centroids.clone(), labels.clone(), par);
+                    let iterations = best.iterations + round + 1;
+                    best = Self { iterations, ..Self::of(rows, centroids.clone(), labels.clone(), par) };
                 }
             }
             Ok(best)

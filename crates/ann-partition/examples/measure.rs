@@ -1,0 +1,98 @@
+//! Recall and speed of a partition over raw arrays: `measure BASE DIM METRIC NLIST CODE NPROBE,.. RERANK,.. [THREADS]`, where `BASE.train`,
+//! `BASE.test` and `BASE.neighbors` hold `f32` rows, `f32` queries and the ten true neighbours of each as `i32`. `CODE` is `rows`, `rabitqB`,
+//! `pqMx4`, `pqMx8`, `opqMx4` or `scannM`. A rerank of 0 is the default.
+
+use ann_core::{ElementKind, FlatStore, Index, MatrixView, Metric, Monitor, Par, Scalar, narrowest};
+use ann_partition::{Ivf, IvfParams, IvfScratch, IvfSearch, ListCode, ListRows};
+use std::time::Instant;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, base, dim, metric, nlist, code, nprobes, reranks, rest @ ..] = &args[..] else {
+        return Err("measure BASE DIM METRIC NLIST CODE NPROBE,.. RERANK,.. [THREADS]".into());
+    };
+    let (dim, metric): (usize, Metric) = (dim.parse()?, metric.parse()?);
+    let floats = |name: &str| -> Result<Vec<f32>, Failure> {
+        let bytes = std::fs::read(format!("{base}.{name}"))?;
+        Ok(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    };
+    let (rows, queries) = (floats("train")?, floats("test")?);
+    let truth: Vec<u32> = floats("neighbors")?.iter().map(|x| x.to_bits()).collect();
+    let (rows, queries) = (MatrixView::new(&rows, dim)?, MatrixView::new(&queries, dim)?);
+    let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let (before, after) = code.split_once('x').unwrap_or((code, "4"));
+    let code = match before.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "rows" => ListCode::Rows,
+        "rabitq" => ListCode::Rabitq { bits: number(before).parse()? },
+        name => ListCode::Pq {
+            m: number(before).parse()?,
+            nbits: after.parse()?,
+            rotate: (name == "opq").then_some(8),
+            eta: (name == "scann").then_some(2.5),
+        },
+    };
+    let list = |text: &str| text.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>();
+    let sweep = (list(nprobes)?, list(reranks)?);
+    let threads = rest.first().map_or(Ok(2), |text| text.parse())?;
+    let params = IvfParams { nlist: nlist.parse()?, code, ..IvfParams::default() };
+    match narrowest(rows) {
+        ElementKind::U8 => {
+            run(FlatStore::<u8>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads)
+        }
+        _ => run(FlatStore::<f32>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads),
+    }
+}
+
+fn run<T: Scalar>(
+    store: FlatStore<T>,
+    (rows, queries, truth): (MatrixView<'_, f32>, MatrixView<'_, f32>, &[u32]),
+    metric: Metric,
+    params: &IvfParams,
+    (nprobes, reranks): (Vec<usize>, Vec<usize>),
+    threads: usize,
+) -> Result<(), Failure>
+where
+    FlatStore<T>: ListRows,
+{
+    let start = Instant::now();
+    let index = Ivf::build(store, rows, metric, params, Par::Threads(threads), Monitor::new())?;
+    let usage = index.memory_usage();
+    println!(
+        "built in {:.2} s, imbalance {:.2}, {} + {} bytes per row",
+        start.elapsed().as_secs_f64(),
+        index.imbalance(),
+        usage.vectors / rows.len(),
+        usage.structure / rows.len()
+    );
+    let (mut scratch, mut out) = (IvfScratch::default(), Vec::new());
+    for &nprobe in &nprobes {
+        for &rerank in &reranks {
+            let search = IvfSearch { nprobe, rerank: Some(rerank).filter(|&r| r > 0), ..IvfSearch::default() };
+            let mut best = f64::INFINITY;
+            let (mut hits, mut evaluations, mut refined) = (0, 0, 0);
+            for pass in 0..3 {
+                let start = Instant::now();
+                for (i, query) in queries.rows().enumerate() {
+                    let stats = index.search_with(query, 10, &search, &ann_core::All, &mut scratch, &mut out)?;
+                    if pass == 0 {
+                        hits += out.iter().filter(|n| truth[i * 10..(i + 1) * 10].contains(&n.id)).count();
+                        evaluations += stats.evaluations;
+                        refined += stats.refined;
+                    }
+                }
+                best = best.min(start.elapsed().as_secs_f64());
+            }
+            let n = queries.len() as f64;
+            println!(
+                "nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                hits as f64 / n / 10.0,
+                n / best,
+                evaluations as f64 / n,
+                refined as f64 / n
+            );
+        }
+    }
+    Ok(())
+}
