@@ -38,9 +38,19 @@ fn main() -> Result<(), Failure> {
     let threads = rest.first().map_or(Ok(2), |text| text.parse())?;
     let params = IvfParams { nlist: nlist.parse()?, code, ..IvfParams::default() };
     match narrowest(rows) {
-        ElementKind::U8 => run(FlatStore::<u8>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads),
+        ElementKind::U8 => {
+            run(FlatStore::<u8>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads)
+        }
         _ => run(FlatStore::<f32>::from_rows(rows, metric)?, (rows, queries, &truth), metric, &params, sweep, threads),
     }
+}
+
+/// Seconds that a processor has worked for this thread, which other programs do not add to; seconds of the clock where the system does not tell.
+fn busy() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| START.get_or_init(Instant::now).elapsed().as_secs_f64(), |time| time * 1e-9)
 }
 
 fn run<T: Scalar>(
@@ -57,8 +67,13 @@ where
     let start = Instant::now();
     let index = Ivf::build(store, rows, metric, params, Par::Threads(threads), Monitor::new())?;
     let usage = index.memory_usage();
-    println!("built in {:.2} s, imbalance {:.2}, {} + {} bytes per row", start.elapsed().as_secs_f64(), index.imbalance(),
-        usage.vectors / rows.len(), usage.structure / rows.len());
+    println!(
+        "built in {:.2} s, imbalance {:.2}, {} + {} bytes per row",
+        start.elapsed().as_secs_f64(),
+        index.imbalance(),
+        usage.vectors / rows.len(),
+        usage.structure / rows.len()
+    );
     let (mut scratch, mut out) = (IvfScratch::default(), Vec::new());
     for &nprobe in &nprobes {
         for &rerank in &reranks {
@@ -66,7 +81,7 @@ where
             let mut best = f64::INFINITY;
             let (mut hits, mut evaluations, mut refined) = (0, 0, 0);
             for pass in 0..3 {
-                let start = Instant::now();
+                let start = busy();
                 for (i, query) in queries.rows().enumerate() {
                     let stats = index.search_with(query, 10, &search, &ann_core::All, &mut scratch, &mut out)?;
                     if pass == 0 {
@@ -75,11 +90,16 @@ where
                         refined += stats.refined;
                     }
                 }
-                best = best.min(start.elapsed().as_secs_f64());
+                best = best.min(busy() - start);
             }
             let n = queries.len() as f64;
-            println!("nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
-                hits as f64 / n / 10.0, n / best, evaluations as f64 / n, refined as f64 / n);
+            println!(
+                "nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                hits as f64 / n / 10.0,
+                n / best,
+                evaluations as f64 / n,
+                refined as f64 / n
+            );
         }
     }
     Ok(())

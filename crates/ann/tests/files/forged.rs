@@ -1,7 +1,7 @@
 //! Lies with checksums that are right: only what the numbers mean can give them away.
 
 use crate::forgery::{Forgery, Graph, Values};
-use crate::sample::{Sample, all};
+use crate::sample::{Sample, graphs};
 use crate::trial::{Docket, hold, open, survive};
 use crate::{MODES, unverified};
 use ann::core::split_mix;
@@ -209,7 +209,7 @@ fn bear(path: &Path, mode: OpenMode) {
 
 #[test]
 fn a_forgery_without_lies_is_the_file_itself() {
-    for sample in all() {
+    for sample in graphs() {
         let forger = Forger::new(&sample);
         assert_eq!(std::fs::read(forger.forge(|_| ())).unwrap(), sample.bytes, "{}", sample.name);
     }
@@ -218,7 +218,7 @@ fn a_forgery_without_lies_is_the_file_itself() {
 #[test]
 fn every_lie_is_refused() {
     hold(|docket: &Docket| {
-        for sample in all() {
+        for sample in graphs() {
             let forger = Forger::new(&sample);
             let honest = Forgery::of(&forger.honest);
             assert!(honest.index.layers.len() >= 2, "lies about two upper layers need them");
@@ -239,7 +239,7 @@ fn every_lie_is_refused() {
 #[test]
 fn every_oddity_is_refused_or_borne() {
     hold(|docket: &Docket| {
-        for sample in all() {
+        for sample in graphs() {
             let forger = Forger::new(&sample);
             for (name, oddity) in ODDITIES {
                 docket.call(format!("{}, {name}", sample.name));
@@ -255,7 +255,7 @@ fn every_oddity_is_refused_or_borne() {
 #[test]
 fn random_lies_are_refused_or_borne() {
     hold(|docket: &Docket| {
-        for sample in all() {
+        for sample in graphs() {
             let forger = Forger::new(&sample);
             for seed in 0..500 {
                 docket.call(format!("{}, random lies of seed {seed}", sample.name));

@@ -15,7 +15,7 @@ pub(crate) struct Sample {
 }
 
 /// Every element type that a mapped index may hold, padding behind rows, labels, inverse norms, several layers.
-pub(crate) fn all() -> Vec<Sample> {
+pub(crate) fn graphs() -> Vec<Sample> {
     vec![
         sample("u8, l2, labels", ElementKind::U8, Metric::L2, true),
         sample("bf16, cosine", ElementKind::Bf16, Metric::Cosine, false),
@@ -23,10 +23,23 @@ pub(crate) fn all() -> Vec<Sample> {
     ]
 }
 
+/// Graphs, and partitions: lists alone, with codes before rows, and of codes alone.
+pub(crate) fn all() -> Vec<Sample> {
+    let mut all = graphs();
+    all.push(sample_of("IVF4,Flat", "lists, u8", ElementKind::U8, Metric::L2, false));
+    all.push(sample_of("IVF4,RaBitQ1,RFlat", "lists, codes, bf16", ElementKind::Bf16, Metric::L2, true));
+    all.push(sample_of("IVF4,PQ3x4fs", "lists of codes alone", ElementKind::U8, Metric::InnerProduct, false));
+    all
+}
+
 fn sample(name: &'static str, element: ElementKind, metric: Metric, labelled: bool) -> Sample {
+    sample_of("HNSW4", name, element, metric, labelled)
+}
+
+fn sample_of(spec: &str, name: &'static str, element: ElementKind, metric: Metric, labelled: bool) -> Sample {
     let labels: Vec<u64> = (0..ROWS as u64).map(|row| split_mix(9, row)).collect();
     let options = BuildOptions { metric, labels: labelled.then_some(&labels[..]), ..BuildOptions::default() };
-    let index = "HNSW4".parse::<Spec>().unwrap().build(&rows(element, 0, ROWS), &options).unwrap();
+    let index = spec.parse::<Spec>().unwrap().build(&rows(element, 0, ROWS), &options).unwrap();
     assert_eq!(index.element(), element);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index.ann");
