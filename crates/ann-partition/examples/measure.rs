@@ -45,6 +45,14 @@ fn main() -> Result<(), Failure> {
     }
 }
 
+/// Seconds that a processor has worked for this thread, which other programs do not add to; seconds of the clock where the system does not tell.
+fn busy() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| START.get_or_init(Instant::now).elapsed().as_secs_f64(), |time| time * 1e-9)
+}
+
 fn run<T: Scalar>(
     store: FlatStore<T>,
     (rows, queries, truth): (MatrixView<'_, f32>, MatrixView<'_, f32>, &[u32]),
@@ -73,7 +81,7 @@ where
             let mut best = f64::INFINITY;
             let (mut hits, mut evaluations, mut refined) = (0, 0, 0);
             for pass in 0..3 {
-                let start = Instant::now();
+                let start = busy();
                 for (i, query) in queries.rows().enumerate() {
                     let stats = index.search_with(query, 10, &search, &ann_core::All, &mut scratch, &mut out)?;
                     if pass == 0 {
@@ -82,7 +90,7 @@ where
                         refined += stats.refined;
                     }
                 }
-                best = best.min(start.elapsed().as_secs_f64());
+                best = best.min(busy() - start);
             }
             let n = queries.len() as f64;
             println!(

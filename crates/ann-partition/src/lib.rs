@@ -20,7 +20,6 @@ mod lists;
 mod pool;
 mod search;
 
-mod batch;
 mod build;
 #[cfg(feature = "persist")]
 mod persist;

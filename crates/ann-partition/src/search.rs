@@ -9,6 +9,7 @@ use crate::coarse::Ranking;
 use crate::codec::{Codec, Query, of_metric};
 use crate::pool::Pool;
 use crate::{Ivf, IvfSearch, ListRows};
+use ann_core::simd::Rows;
 use ann_core::simd::lanes::LANES;
 use ann_core::{
     DistanceOracle, Filter, Index, MemoryUsage, Neighbor, Route, SearchStats, TopK, VectorError, VectorStore,
@@ -77,6 +78,15 @@ impl<S: ListRows> Ivf<S> {
     /// Whether rows are measured as they come, since no estimate sorts them before.
     pub(crate) fn is_direct(&self) -> bool {
         matches!(self.codec, Codec::Rows) && !<S::Oracle<'_> as DistanceOracle>::ESTIMATES
+    }
+
+    /// Asks memory for the beginning of a list; the rest follows by itself once it is read.
+    fn prefetch(&self, list: usize) {
+        const LINES: usize = 16;
+        let block_len = self.codec.block_len();
+        if let (Some(&block), 1..) = (self.lists.blocks[list].first(), block_len) {
+            Rows::new(&self.lists.codes, block_len, block_len).prefetch(block, LINES);
+        }
     }
 
     /// Looks through the list `list`, whose centre is at `centre`.
@@ -271,10 +281,13 @@ impl<S: ListRows> Index for Ivf<S> {
         self.centres.rank(query, nprobe, prepared, ranking);
         self.codec.prepare(query, self.centres.codec(), prepared);
         found.pool.reset(depth);
-        for list in &ranking.found {
+        for (i, list) in ranking.found.iter().enumerate() {
             if params.limits.reached(&stats) {
                 stats.cut_short = true;
                 break;
+            }
+            if let Some(next) = ranking.found.get(i + 1) {
+                self.prefetch(next.id as usize);
             }
             self.scan(list.id as usize, list.distance, prepared, &oracle, filter, rare, found, &mut stats);
         }

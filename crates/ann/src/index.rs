@@ -179,7 +179,13 @@ impl Index {
             return Ok(());
         }
         let few = self.dead.len() <= self.any.len() / MENDED;
-        let rebuilt = if few || self.is_empty() { None } else { self.rebuilt(par)? };
+        let rebuilt = if few || self.is_empty() { Ok(None) } else { self.rebuilt(par) };
+        let rebuilt = match rebuilt {
+            // Too few rows are left to learn codes from: those that were learnt before stay.
+            #[cfg(feature = "quant")]
+            Err(Error::Train(_)) => None,
+            rebuilt => rebuilt?,
+        };
         let left = match rebuilt {
             Some((any, left)) => {
                 self.any = any;

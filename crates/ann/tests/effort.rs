@@ -39,6 +39,8 @@ fn a_target_recall_is_reached_on_queries_not_seen_before() {
         ("Vamana16,SQ8,Refine(Flat)", Metric::Cosine),
         ("NSW8", Metric::InnerProduct),
         ("DEG16", Metric::L2),
+        ("IVF32,Flat", Metric::InnerProduct),
+        ("IVF32,RaBitQ2,RFlat", Metric::Cosine),
     ] {
         let (base, learn, test) = (rows(3_000, 16, 1), rows(400, 16, 2), rows(400, 16, 3));
         let mut index = ann::index_factory(spec, &base, metric).unwrap();

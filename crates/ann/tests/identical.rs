@@ -45,6 +45,7 @@ fn hash(rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     hash_of("HNSW16", rows, metric, par)
 }
 
+/// The same for another index.
 fn hash_of(spec: &str, rows: &Matrix<f32>, metric: Metric, par: Par) -> String {
     let options = BuildOptions { metric, par, ef_construction: 60, ..BuildOptions::default() };
     let (first, rest) = (rows.view().slice(0..rows.len() - 50), rows.view().slice(rows.len() - 50..rows.len()));
@@ -88,6 +89,22 @@ fn files_of_trees_are_identical_on_any_number_of_threads() {
             for threads in [1, 2, 8] {
                 assert_eq!(hash_of(spec, rows, metric, Par::Threads(threads)), serial, "{spec}, {metric}, {threads}");
             }
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "ivf_pq")]
+fn partitions_are_identical_on_any_number_of_threads() {
+    for (spec, rows, metric) in [
+        ("IVF40,RaBitQ2,RFlat", long(), Metric::Cosine),
+        ("IVF200,PQ5x4fs", fractional(), Metric::L2),
+        ("OPQ5,IVF8,PQ5x4fs,RFlat", fractional(), Metric::InnerProduct),
+        ("IVF8,Flat", fractional(), Metric::L1),
+    ] {
+        let serial = hash_of(spec, &rows, metric, Par::Serial);
+        for threads in [2, 8] {
+            assert_eq!(hash_of(spec, &rows, metric, Par::Threads(threads)), serial, "{spec} on {threads} threads");
         }
     }
 }

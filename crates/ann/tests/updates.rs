@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// `HNSW8,Block2` walks over blocks, the others over rows; `Flat` is the truth.
-const SPECS: [&str; 4] = ["Flat", "HNSW8", "HNSW8,Block2", "HNSW8,SQ8,Refine(Flat)"];
+const SPECS: [&str; 6] = ["Flat", "HNSW8", "HNSW8,Block2", "HNSW8,SQ8,Refine(Flat)", "IVF4,Flat", "IVF4,RaBitQ2,RFlat"];
 const DIM: usize = 6;
 
 fn row(seed: u64) -> Vec<f32> {

@@ -5,9 +5,7 @@ use super::quant::{Refined, encode};
 use super::{Code, Codes, ListCode, Refine, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Effort, Erased, RowStore, SearchParams};
-use ann_core::{
-    Batch, ElementKind, Filter, FlatError, FlatStore, MatrixView, Metric, Monitor, Par, Rerank, RowError, RowSet,
-};
+use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Metric, Monitor, Par, Rerank, RowSet};
 use ann_partition::{Ivf, IvfParams, IvfSearch, NoRows};
 use ann_quant::{CodeStore, Sq};
 use half::{bf16, f16};
@@ -129,17 +127,6 @@ impl<S: RowStore> Dense for Ivf<S> {
 
     fn effort(&self) -> Effort {
         Effort::Nprobe
-    }
-
-    fn batch(
-        &self,
-        queries: MatrixView<'_, f32>,
-        k: usize,
-        params: &IvfSearch,
-        filter: &(impl Filter + Sync),
-        par: Par,
-    ) -> Result<Batch, RowError> {
-        self.search_batch(queries, k, params, filter, par)
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {

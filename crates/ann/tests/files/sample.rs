@@ -14,7 +14,16 @@ pub(crate) struct Sample {
     pub(crate) answers: Vec<Vec<Hit>>,
 }
 
-/// Every element type that a mapped index may hold, padding behind rows, labels, inverse norms, several layers; and every tree.
+/// Every element type that a mapped index may hold, padding behind rows, labels, inverse norms, several layers.
+pub(crate) fn graphs() -> Vec<Sample> {
+    vec![
+        sample("u8, l2, labels", ElementKind::U8, Metric::L2, true),
+        sample("bf16, cosine", ElementKind::Bf16, Metric::Cosine, false),
+        sample("f32, ip, labels", ElementKind::F32, Metric::InnerProduct, true),
+    ]
+}
+
+/// Graphs, trees, and partitions: lists alone, with codes before rows, and of codes alone.
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = graphs();
     #[cfg(feature = "tree")]
@@ -23,16 +32,13 @@ pub(crate) fn all() -> Vec<Sample> {
         sample_of("BallTree", "bf16, cosine, ball tree", ElementKind::Bf16, Metric::Cosine, true),
         sample_of("KDForest2", "f32, l1, KD-forest", ElementKind::F32, Metric::L1, false),
     ]);
+    #[cfg(feature = "ivf_pq")]
+    all.extend([
+        sample_of("IVF4,Flat", "lists, u8", ElementKind::U8, Metric::L2, false),
+        sample_of("IVF4,RaBitQ1,RFlat", "lists, codes, bf16", ElementKind::Bf16, Metric::L2, true),
+        sample_of("IVF4,PQ3x4fs", "lists of codes alone", ElementKind::U8, Metric::InnerProduct, false),
+    ]);
     all
-}
-
-/// Those of them that are graphs.
-pub(crate) fn graphs() -> Vec<Sample> {
-    vec![
-        sample("u8, l2, labels", ElementKind::U8, Metric::L2, true),
-        sample("bf16, cosine", ElementKind::Bf16, Metric::Cosine, false),
-        sample("f32, ip, labels", ElementKind::F32, Metric::InnerProduct, true),
-    ]
 }
 
 fn sample(name: &'static str, element: ElementKind, metric: Metric, labelled: bool) -> Sample {
