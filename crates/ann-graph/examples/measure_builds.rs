@@ -1,11 +1,12 @@
 //! Builds graphs over a file of rows and says how long it took and what searches in them cost.
 //!
 //! `cargo run --release -p ann-graph --example measure_builds -- TRAIN TEST NEIGHBORS DIM STORE GRAPH..`: rows and queries as little-endian
-//! `f32`, the 100 true neighbours of each query as `i32`; STORE is `u8` (L2), `f32` or `halves` (cosine), GRAPH is `fast`, `balanced`,
-//! `high` or `hnsw` (M 16, ef_construction 200). Two threads build, one searches.
+//! `f32`, the 100 true neighbours of each query as `i32`; STORE is `u8` (L2), `halves` or `i8` (cosine; the
+//! latter is built on bytes and searched in halves), GRAPH is `fast`, `balanced`, `high`, `batch-vamana` (64 links), or, by insertion, `hnsw` (M 16,
+//! ef_construction 200), `nsw`, `vamana`. Two threads build, one searches.
 
 use ann_core::{FlatStore, Matrix, MatrixView, Metric, Monitor, Par, Searcher, SplitStore, VectorStore};
-use ann_graph::{Hnsw, HnswSearch, Pipnn, Quality};
+use ann_graph::{Hnsw, HnswParams, HnswSearch, Pipnn, Quality};
 use std::io::Write;
 use std::time::Instant;
 
@@ -25,7 +26,10 @@ fn main() -> Result<(), Failure> {
     for graph in graphs {
         match store.as_str() {
             "u8" => run(graph, FlatStore::<u8>::from_rows(train.view(), Metric::L2)?, test.view(), &truth)?,
-            "f32" => run(graph, FlatStore::<f32>::from_rows(train.view(), Metric::Cosine)?, test.view(), &truth)?,
+            "i8" => {
+                let halves = SplitStore::from_rows(train.view(), Metric::Cosine)?;
+                run_as(graph, bytes(&train)?, halves, test.view(), &truth)?;
+            }
             _ => run(graph, SplitStore::from_rows(train.view(), Metric::Cosine)?, test.view(), &truth)?,
         }
     }
@@ -37,15 +41,42 @@ fn floats(path: &str, dim: usize) -> Result<Matrix<f32>, Failure> {
     Ok(Matrix::new(values, dim)?)
 }
 
-fn run<S: VectorStore<Vector = [f32]>>(
+/// Directions as bytes, as the facade builds on.
+fn bytes(rows: &Matrix<f32>) -> Result<FlatStore<i8>, Failure> {
+    let mut store = FlatStore::<i8>::new(rows.view().dim(), Metric::Cosine)?;
+    for row in rows.view().rows() {
+        let scale = 127.0 / row.iter().fold(0f32, |most, x| most.max(x.abs()));
+        ann_core::PushVector::push(&mut store, &row.iter().map(|x| (x * scale).round()).collect::<Vec<_>>())?;
+    }
+    Ok(store)
+}
+
+fn run<S: VectorStore<Vector = [f32]> + Clone>(
     graph: &str,
     store: S,
     queries: MatrixView<'_, f32>,
     truth: &[u32],
 ) -> Result<(), Failure> {
+    run_as(graph, store.clone(), store, queries, truth)
+}
+
+fn run_as<S: VectorStore<Vector = [f32]>, T: VectorStore<Vector = [f32]>>(
+    graph: &str,
+    store: S,
+    searched: T,
+    queries: MatrixView<'_, f32>,
+    truth: &[u32],
+) -> Result<(), Failure> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let batch = |quality| Pipnn { quality, ..Pipnn::default() };
+    let vamana = HnswParams::vamana(64);
     let index = match graph {
+        "batch-vamana" => {
+            let batch = Pipnn { max_degree: vamana.m0(), rule: vamana.rule, ..Pipnn::default() };
+            batch.build(store, Par::Threads(2), Monitor::new())?
+        }
+        "vamana" => Hnsw::builder().params(vamana).par(Par::Threads(2)).build(store)?,
+        "nsw" => Hnsw::builder().params(HnswParams::nsw(16)).par(Par::Threads(2)).build(store)?,
         "fast" => batch(Quality::Fast).build(store, Par::Threads(2), Monitor::new())?,
         "balanced" => batch(Quality::Balanced).build(store, Par::Threads(2), Monitor::new())?,
         "high" => batch(Quality::High).build(store, Par::Threads(2), Monitor::new())?,
@@ -59,6 +90,7 @@ fn run<S: VectorStore<Vector = [f32]>>(
         index.hierarchy().mean_degree(),
         peak()
     )?;
+    let index = Hnsw::from_parts(index.into_parts().0, searched).ok_or("links of other rows")?;
     let curve: Vec<[f64; 4]> = EFS.iter().map(|&ef| measure(&index, ef, queries, truth)).collect();
     for recall in [0.9, 0.95, 0.99] {
         let pair = curve.windows(2).find(|pair| pair[0][1] < recall && recall <= pair[1][1]);

@@ -348,7 +348,7 @@ impl Hierarchy {
 
 impl Layer {
     /// Appends a node for `row`, which is `below` on the layer below.
-    fn add(&mut self, row: u32, below: u32) -> u32 {
+    pub(super) fn add(&mut self, row: u32, below: u32) -> u32 {
         self.graph.add_nodes(1);
         self.rows.push(row);
         self.below.push(below);

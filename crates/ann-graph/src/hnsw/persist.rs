@@ -44,7 +44,8 @@ impl<S: VectorStore + Persist> Persist for Hnsw<S> {
         let parents = archive.section_of("parents", store.len())?;
         check_parents(&base, &parents, meta.root).map_err(|reason| archive.corrupt("parents", reason))?;
         let mut upper: Vec<Layer> = Vec::new();
-        if usize::from(meta.upper) >= meta.params.max_layers {
+        // Graphs of one layer may have a layer of entries above it.
+        if usize::from(meta.upper) >= meta.params.max_layers.max(2) {
             return Err(archive.corrupt("upper", format!("{} layers above the base", meta.upper)));
         }
         for above in 0..usize::from(meta.upper) {

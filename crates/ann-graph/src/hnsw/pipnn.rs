@@ -3,23 +3,27 @@
 //! No row is inserted. Rows are divided into small overlapping
 //! leaves (`pipnn/partition.rs`); in every leaf all pairs are measured and each row meets its nearest (`pipnn/leaves.rs`); what
 //! it met in all its leaves is one list of candidates (`pipnn/candidates.rs`). From these the rule that all graphs share chooses half
-//! as many links as a row may have, every link is offered back, and lists that overflow choose again: as insertion does it. A sample is
-//! linked among itself, for long steps (`pipnn/backbone.rs`). A tree from the medoid shows at last which rows cannot be reached, and
+//! as many links as a row may have, every link is offered back, and lists that overflow choose again: as insertion does it. Then a search that
+//! begins at each row adds what it comes along, and all choose once more. The same
+//! was done before among samples of the rows, whose longer links are added (`pipnn/scales.rs`); the exact graph of a small sample is
+//! the layer of entries above them (`pipnn/backbone.rs`). A tree from the medoid shows at last which rows cannot be reached, and
 //! links to them are added (`connect.rs`).
 //!
 //! Where we differ from the paper: lists of candidates keep exactly the nearest, where it hashes directions; links are offered
-//! back once more after the choice (on 100,000 SIFT rows 6 % fewer distances to a recall of 0.95); only the first of
-//! copies takes part in a leaf; inner products are measured where they are distances (`lifted.rs`); the
+//! back once more after the choice (on 100,000 SIFT rows 6 % fewer distances to a recall of 0.95); there are long links and entries; only the first of
+//! copies is linked like a row (`pipnn/copies.rs`); inner products are measured where they are distances (`lifted.rs`); the
 //! result is connected. Draws depend on the seed and on numbers of rows, lists not on the order in which they were
 //! filled: the links are the same on any number of threads.
 //!
-//! Cost: one to two thousand distances per row, in tiles, the choice among its candidates, and a narrow search unless `Fast`. Memory while it works: 16 bytes for each
-//! link that a row may have (`CANDIDATES_PER_LINK`), and 4 for each of its copies.
+//! Cost: one to two thousand distances per row, in tiles, a third more for the samples, the choice among its candidates, and a narrow search unless `Fast`. Memory
+//! while it works: 20 bytes for each link that a row may have (`CANDIDATES_PER_LINK`), and 4 for each place of it in a leaf.
 
 mod backbone;
 mod candidates;
+mod copies;
 mod leaves;
 mod partition;
+mod scales;
 
 use super::build::medoid;
 use super::connect::connect;
@@ -31,10 +35,15 @@ use crate::select::{Base, SelectScratch, Selection, select_neighbors};
 use ann_core::{All, Cancelled, DistanceOracle, Monitor, Neighbor, Par, ScratchPool, VectorStore};
 use backbone::Backbone;
 use candidates::Candidates;
+use copies::Copies;
 use partition::Carving;
+use scales::SHIFT;
 
 /// Candidates that a row keeps for each link it may have.
 const CANDIDATES_PER_LINK: usize = 2;
+
+/// How full a list is, as a fraction, after a choice among more than it has room for. Lists of an insertion fill up again until the next choice; here there is none.
+const FILLED: (usize, usize) = (7, 8);
 
 /// How much a [`Pipnn`] build does for good links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,7 +51,7 @@ const CANDIDATES_PER_LINK: usize = 2;
 pub enum Quality {
     /// Candidates from leaves alone: half of the time of the next.
     Fast,
-    /// A narrow search for every row in the graph so built, whose path adds to its candidates before all choose again.
+    /// A narrow search around every row in the graph so built, which adds to its candidates before all choose again.
     #[default]
     Balanced,
     /// Twice as many copies of a row among the leaves, and a search twice as wide.
@@ -59,7 +68,8 @@ struct Effort {
     ef: Option<usize>,
 }
 
-/// Builds an [`Hnsw`] graph of one layer from all rows at once, several times faster than by insertion.
+/// Builds an [`Hnsw`] graph of one layer from all rows at once, several times faster than by insertion. Above the layer stands a sample of at most 1,024
+/// rows, where searches enter.
 ///
 /// The graph is an ordinary one: it is searched, saved, turned into blocks and grown by insertion like any other.
 ///
@@ -140,20 +150,39 @@ impl Pipnn {
         let Effort { carving, nearest, ef } = self.quality.effort(self.seed);
         let total = store.len() as u64;
         monitor.report(0, total)?;
-        let leaves = carving.leaves(store, par);
-        let mut candidates = Candidates::new(store.len(), CANDIDATES_PER_LINK * self.max_degree);
-        leaves::offer_nearest(store, &leaves, nearest, &mut candidates, par, monitor)?;
-        drop(leaves);
-        let backbone = Backbone::of(store, root, self.max_degree / 2, self.selection(), self.seed, par);
-        let hierarchy = self.choose(store, root, &backbone, &mut candidates, par, |_, _, _| ());
-        let Some(ef) = ef else {
-            monitor.report(total, total)?;
-            return Ok(hierarchy);
+        let mut samples = scales::samples(store.len(), carving.single(), self.seed);
+        let mut coarse = None::<Candidates>;
+        for (scale, rows) in (1..).zip(samples.drain(1..)).collect::<Vec<_>>().into_iter().rev() {
+            let mut linked = Candidates::new(rows, scale * SHIFT, CANDIDATES_PER_LINK * self.max_degree);
+            let copies =
+                leaves::offer_nearest(store, carving, nearest, &mut linked, par, |_| monitor.report(0, total))?;
+            self.choose(store, &mut linked, coarse.as_ref().map(|coarse| (coarse, &copies)), par, |_, _, _| ());
+            coarse = Some(linked);
+        }
+        let all = samples.pop().unwrap_or_default();
+        let mut candidates = Candidates::new(all, 0, CANDIDATES_PER_LINK * self.max_degree);
+        let half = |share: f64| monitor.report((0.5 * share * total as f64) as u64, total);
+        let copies = leaves::offer_nearest(store, carving, nearest, &mut candidates, par, half)?;
+        let coarse = coarse.as_ref().map(|coarse| (coarse, &copies));
+        let finish = |candidates: &Candidates| {
+            let mut graph = candidates.to_graph(self.max_degree);
+            copies.link(&mut graph);
+            connect(store, self.params(), graph, root)
         };
-        monitor.report(3 * total / 4, total)?;
-        let hierarchy = self.choose(store, root, &backbone, &mut candidates, par, |scratch, row, list| {
-            self.meet(store, &hierarchy, ef, row, list, scratch);
-        });
+        self.choose(store, &mut candidates, coarse, par, |_, _, _| ());
+        if let Some(ef) = ef {
+            monitor.report(3 * total / 4, total)?;
+            let hierarchy = finish(&candidates);
+            self.choose(store, &mut candidates, coarse, par, |scratch, row, list| {
+                if copies.first(row) == row {
+                    self.meet(store, &hierarchy, ef, row, list, scratch);
+                    copies.unite(row, list);
+                }
+            });
+        }
+        let mut hierarchy = finish(&candidates);
+        let backbone = Backbone::of(store, root, self.max_degree / 2, self.selection(), self.seed, par);
+        hierarchy.upper.push(backbone.into_layer(root, self.max_degree / 2));
         monitor.report(total, total)?;
         Ok(hierarchy)
     }
@@ -162,26 +191,37 @@ impl Pipnn {
     fn choose<S: VectorStore>(
         &self,
         store: &S,
-        root: u32,
-        backbone: &Backbone,
         candidates: &mut Candidates,
+        coarse: Option<(&Candidates, &Copies)>,
         par: Par,
         meet: impl Fn(&mut Scratch<S>, u32, &mut Vec<Neighbor>) + Sync,
-    ) -> Hierarchy {
+    ) {
+        let fill = self.max_degree * FILLED.0 / FILLED.1;
         let pool = ScratchPool::default();
         candidates.replace(par, &pool, |scratch, row, list| {
             meet(scratch, row, list);
             self.select(store, row, self.max_degree / 2, list, scratch);
         });
+        let nearest = candidates.nearest();
         candidates.offer_back(par);
+        if let Some((coarse, copies)) = coarse {
+            candidates.add(coarse, copies, par);
+        }
         candidates.replace(par, &pool, |scratch, row, list| {
-            if list.len() > self.max_degree {
-                self.select(store, row, self.max_degree, list, scratch);
+            if list.len() <= self.max_degree {
+                return;
             }
+            let mut rest = list.clone();
+            self.select(store, row, self.max_degree, list, scratch);
+            rest.retain(|n| !list.contains(n));
+            // Rows whose nearest this is: nothing else might lead to them.
+            let is_child = |n: &Neighbor| nearest.of(n.id) == row;
+            let room = self.max_degree - list.len();
+            list.extend(rest.iter().filter(|n| is_child(n)).take(room));
+            let room = fill.saturating_sub(list.len());
+            list.extend(rest.iter().filter(|n| !is_child(n)).take(room));
+            list.sort_unstable();
         });
-        let mut graph = candidates.to_graph(self.max_degree);
-        backbone.add_to(&mut graph);
-        connect(store, self.params(), graph, root)
     }
 
     fn selection(&self) -> Selection {
@@ -205,8 +245,7 @@ impl Pipnn {
         std::mem::swap(candidates, chosen);
     }
 
-    /// Adds to the candidates of a row the path of a search for it, whose beginning is far from the row: links that walks come
-    /// along.
+    /// Adds to the candidates of a row what a search meets that begins there.
     fn meet<S: VectorStore>(
         &self,
         store: &S,
@@ -218,7 +257,7 @@ impl Pipnn {
     ) {
         let Scratch { walk, oracle, .. } = scratch;
         walk.keeps_expanded = true;
-        hierarchy.walk_base(&store.oracle_at(row, oracle), &All, &[hierarchy.root], ef, walk);
+        hierarchy.walk_base(&store.oracle_at(row, oracle), &All, &[row], ef, walk);
         candidates.extend(walk.expanded.iter().filter(|n| n.id != row));
         candidates.sort_unstable();
         candidates.dedup();

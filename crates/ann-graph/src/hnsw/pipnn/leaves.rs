@@ -1,8 +1,10 @@
 //! All pairs of a leaf, and the nearest of each of its rows.
 
 use super::candidates::{Candidates, Offers};
+use super::copies::Copies;
+use super::partition::Carving;
 use crate::frontier::Key;
-use ann_core::{Cancelled, Monitor, Neighbor, Par, ScratchPool, VectorStore, split_mix};
+use ann_core::{Cancelled, Neighbor, Par, ScratchPool, VectorStore};
 
 /// Rows of a leaf that are measured against those before them at a time.
 const TILE: usize = 32;
@@ -27,20 +29,22 @@ impl<S: VectorStore> Default for Scratch<S> {
     }
 }
 
-/// Offers to every row of every leaf its `nearest` rows there, and it to them.
+/// Divides the rows of `candidates` into leaves, and offers to every row of each its `nearest` rows there, and it to them; gives the rows that are equal, which `candidates` know by the first of
+/// their kind.
 pub(super) fn offer_nearest<S: VectorStore>(
     store: &S,
-    leaves: &[Vec<u32>],
+    carving: Carving,
     nearest: usize,
     candidates: &mut Candidates,
     par: Par,
-    monitor: Monitor<'_>,
-) -> Result<(), Cancelled> {
+    progress: impl Fn(f64) -> Result<(), Cancelled>,
+) -> Result<Copies, Cancelled> {
+    let leaves = carving.leaves(store, candidates.rows(), par);
+    let mut copies = Copies::none(store.len());
     // A single leaf has all the neighbours there are.
     let nearest = if leaves.len() == 1 { candidates.width() } else { nearest };
     let pool = ScratchPool::<Scratch<S>>::default();
-    let total = store.len() as u64;
-    let (all, mut rest) = (leaves.len() as u64, leaves);
+    let mut rest = &leaves[..];
     while !rest.is_empty() {
         let mut rows = 0;
         let fits = rest.iter().take_while(|leaf| {
@@ -54,14 +58,15 @@ pub(super) fn offer_nearest<S: VectorStore>(
             offers
         });
         candidates.take(&parts, par);
+        copies.join(parts.iter().flat_map(Offers::copies));
         rest = after;
-        monitor.report(total / 2 * (all - rest.len() as u64) / all, total)?;
+        progress(1.0 - rest.len() as f64 / leaves.len() as f64)?;
     }
-    Ok(())
+    candidates.unite(&copies, par);
+    Ok(copies)
 }
 
-/// Offers the nearest of one leaf. Of copies of a row the first alone takes part; the others are offered to it and to some rows at
-/// random, and these to them.
+/// Offers the nearest of one leaf. Of copies of a row the first alone takes part, which is offered as such.
 fn offer<S: VectorStore>(
     store: &S,
     leaf: &[u32],
@@ -80,10 +85,6 @@ fn offer<S: VectorStore>(
     bounds.clear();
     // What has no place in a list now will have none later.
     bounds.extend(leaf.iter().map(|&row| candidates.bound(row)));
-    let mut both = |i: usize, j: usize, distance: f32| {
-        offers.push(leaf[i], Neighbor::new(leaf[j], distance));
-        offers.push(leaf[j], Neighbor::new(leaf[i], distance));
-    };
     for start in (0..leaf.len()).step_by(TILE) {
         let end = (start + TILE).min(leaf.len());
         distances.resize((end - start) * end, 0.0);
@@ -91,14 +92,7 @@ fn offer<S: VectorStore>(
         for (i, line) in (start..end).zip(distances.chunks_exact(end)) {
             if let Some(first) = first_copy(&line[..i], line[i], bounds) {
                 bounds[i] = f32::NEG_INFINITY;
-                both(i, first, line[i]);
-                // A walk that comes upon many copies leaves them on many sides.
-                for turn in 0..nearest as u64 {
-                    let j = (split_mix(u64::from(leaf[i]), turn) % i as u64) as usize;
-                    if bounds[j] > f32::NEG_INFINITY {
-                        both(i, j, line[j]);
-                    }
-                }
+                offers.push_copy(leaf[first], leaf[i]);
             } else {
                 compare(i, &line[..i], nearest, found, bounds);
             }
@@ -110,7 +104,8 @@ fn offer<S: VectorStore>(
             let itself = Key::new(i as u32, key.distance());
             // Of two rows that met each other the earlier one says so.
             if i < j || !found[j * nearest..][..nearest].contains(&itself) {
-                both(i, j, key.distance());
+                offers.push(leaf[i], Neighbor::new(leaf[j], key.distance()));
+                offers.push(leaf[j], Neighbor::new(leaf[i], key.distance()));
             }
         }
     }

@@ -53,23 +53,27 @@ struct Part {
 }
 
 impl Carving {
-    /// The leaves: every row in at least one, ascending in each, at most [`Self::most`] (but four times as many if they are all
+    /// So many rows are a leaf by themselves.
+    pub(super) fn single(&self) -> usize {
+        4 * self.most
+    }
+
+    /// The leaves of `rows`: every row in at least one, ascending in each, at most [`Self::most`] (but four times as many if they are all
     /// rows).
-    pub(super) fn leaves<S: VectorStore>(&self, store: &S, par: Par) -> Vec<Vec<u32>> {
-        let rows: Vec<u32> = (0..store.len() as u32).collect();
-        if rows.len() <= 4 * self.most {
-            return vec![rows];
+    pub(super) fn leaves<S: VectorStore>(&self, store: &S, rows: &[u32], par: Par) -> Vec<Vec<u32>> {
+        if rows.len() <= self.single() {
+            return vec![rows.to_vec()];
         }
         let pool = ScratchPool::<Scratch<S>>::default();
         // The first division is shared by all threads, those below are one task for each part.
-        let (leaders, fanout) = self.leaders(&rows, 0, self.seed);
+        let (leaders, fanout) = self.leaders(rows, 0, self.seed);
         let chosen = par.map_chunks(rows.len(), CHUNK, &pool, |scratch, range| {
             nearest_leaders(store, &rows[range], &leaders, fanout, scratch)
         });
-        let parts = divide(&rows, leaders.len(), fanout, chosen.iter().flatten());
+        let parts = divide(rows, leaders.len(), fanout, chosen.iter().flatten());
         let (len, mut leaves) = (rows.len(), Vec::new());
         let parts = self.gathered(parts, 1, len, self.seed, &mut leaves);
-        drop((rows, chosen));
+        drop(chosen);
         let below = par.map_chunks(parts.len(), 1, &pool, |scratch, range| {
             let mut leaves = Vec::new();
             self.carve(store, &parts[range.start], scratch, &mut leaves);
@@ -199,7 +203,11 @@ mod tests {
 
     fn leaves(rows: Matrix<f32>, seed: u64) -> Vec<Vec<u32>> {
         let store = FlatStore::<f32>::from_rows(rows.view(), Metric::L2).unwrap_or_else(|error| panic!("{error}"));
-        Carving { most: 100, fanout: [4, 2], seed }.leaves(&store, Par::Serial)
+        Carving { most: 100, fanout: [4, 2], seed }.leaves(
+            &store,
+            &(0..store.len() as u32).collect::<Vec<_>>(),
+            Par::Serial,
+        )
     }
 
     fn uniform(count: usize) -> Matrix<f32> {
