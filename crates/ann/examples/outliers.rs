@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("dimension of the sheet: {:.1}, of the ball: {:.1}", mean(0..900), mean(900..1200));
 
     // Rows off the sheet are far from all, measured by how near their neighbours are to each other. The second factor takes the dimension into
-    // account: what is far in two dimensions may be near in eight.
+    // account: distances count for more where they grow slowly, and so rows at the rim of the ball stand out as well.
     for (name, factors) in
         [("LOF", local_outlier_factors(&few)), ("with dimension", dimensional_outlier_factors(&few, &local))]
     {
