@@ -56,7 +56,7 @@ fn measures_of_agreement_know_their_ends() {
     assert!(ari(&[0, 0, 1, 1], &[0, 1, 0, 1]) < 0.0 && nmi(&[0, 0, 1, 1], &[0, 1, 0, 1]).abs() < 1e-12);
 }
 
-/// Floors: what evoc 0.3.2 reaches on the same rows, 5,000 of them, less two standard deviations between seeds: NMI .949, ARI* .9955, noise .156.
+/// Floors from evoc 0.3.2 on 5,000 of these rows over ten seeds: NMI .974 ± .042, ARI* .998 ± .002, noise .070 ± .089. Half of the rows are enough here.
 #[test]
 fn blobs_are_found() {
     let (rows, truth) = blobs64(1.0, 2500);

@@ -12,7 +12,7 @@ fn rows() -> Matrix<f32> {
     let draw = |stream: u64, i: usize| unit(split_mix(stream, i as u64)) as f32;
     let mut rows = vec![[0.0; 16]; 1206];
     for (i, row) in rows.iter_mut().enumerate() {
-        let columns = if i < 900 || i >= 1200 { 2 } else { 8 };
+        let columns = if (900..1200).contains(&i) { 8 } else { 2 };
         row[..columns].iter_mut().enumerate().for_each(|(d, x)| *x = 4.0 * draw(1, 16 * i + d));
         match i {
             0..900 => {}
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("dimension of the sheet: {:.1}, of the ball: {:.1}", mean(0..900), mean(900..1200));
 
     // Rows off the sheet are far from all, measured by how near their neighbours are to each other. The second factor takes the dimension into
-    // account: what is far in two dimensions may be near in eight.
+    // account: distances count for more where they grow slowly, and so rows at the rim of the ball stand out as well.
     for (name, factors) in
         [("LOF", local_outlier_factors(&few)), ("with dimension", dimensional_outlier_factors(&few, &local))]
     {
