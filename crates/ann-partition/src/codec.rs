@@ -94,6 +94,15 @@ impl Codec {
         }
     }
 
+    /// The row that a lane of a block stands for.
+    pub(crate) fn decode(&self, centre: &[f32], block: &[u8], lane: usize) -> Option<Vec<f32>> {
+        match self {
+            Self::Rows => None,
+            Self::Rabitq(codec) => Some(codec.decode_lane(centre, block, lane)),
+            Self::Pq(codec) => Some(codec.decode_lane(centre, block, lane)),
+        }
+    }
+
     /// Moves a lane of one block to a lane of another.
     pub(crate) fn move_lane(&self, codes: &mut [u8], (from, lane): (usize, usize), (to, at): (usize, usize)) {
         let block_len = self.block_len();
