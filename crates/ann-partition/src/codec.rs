@@ -12,7 +12,7 @@ use ann_quant::{LanePq, LanePqQuery, NodeRabitq, NodeRabitqQuery};
 pub(crate) enum Codec {
     /// Rows are known by their numbers alone.
     Rows,
-    Rabitq(NodeRabitq),
+    Rabitq(Box<NodeRabitq>),
     Pq(Box<LanePq>),
 }
 
