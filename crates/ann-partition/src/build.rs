@@ -112,7 +112,7 @@ fn train(vectors: MatrixView<'_, f32>, metric: Metric, params: &IvfParams, par: 
     let coarse = NodeRabitq::train(sample.view(), metric, &rabitq);
     let codec = match params.code {
         ListCode::Rows => Codec::Rows,
-        ListCode::Rabitq { bits } => Codec::Rabitq(coarse.clone()?.with_planes(bits)?),
+        ListCode::Rabitq { bits } => Codec::Rabitq(Box::new(coarse.clone()?.with_planes(bits)?)),
         ListCode::Pq { m, nbits, rotate, eta } => {
             let pq = PqParams { m, nbits, seed: params.seed, ..PqParams::default() };
             let pq = LanePqParams { pq, rotate, eta: eta.unwrap_or(1.0) };

@@ -12,7 +12,7 @@ use ann_quant::{LanePq, LanePqQuery, NodeRabitq, NodeRabitqQuery};
 pub(crate) enum Codec {
     /// Rows are known by their numbers alone.
     Rows,
-    Rabitq(NodeRabitq),
+    Rabitq(Box<NodeRabitq>),
     Pq(Box<LanePq>),
 }
 
@@ -91,6 +91,15 @@ impl Codec {
             Self::Rows => near.fill(0),
             Self::Rabitq(codec) => codec.score_blocks(&query.rabitq, centre, blocks, bound, out, near),
             Self::Pq(codec) => codec.score_blocks(&query.pq, centre, blocks, bound, out, near),
+        }
+    }
+
+    /// The row that a lane of a block stands for.
+    pub(crate) fn decode(&self, centre: &[f32], block: &[u8], lane: usize) -> Option<Vec<f32>> {
+        match self {
+            Self::Rows => None,
+            Self::Rabitq(codec) => Some(codec.decode_lane(centre, block, lane)),
+            Self::Pq(codec) => Some(codec.decode_lane(centre, block, lane)),
         }
     }
 

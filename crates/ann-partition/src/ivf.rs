@@ -4,6 +4,7 @@ use crate::coarse::Centres;
 use crate::codec::Codec;
 use crate::lists::Lists;
 use crate::{IvfParams, ListRows};
+use ann_core::simd::lanes::LANES;
 use ann_core::{Matrix, Metric, VectorStore};
 
 /// Rows in lists by their nearest centre, of which a search looks through the nearest few.
@@ -80,6 +81,22 @@ impl<S: ListRows> Ivf<S> {
         let squares: f64 = self.lists.lens.iter().map(|&len| f64::from(len) * f64::from(len)).sum();
         let n = self.lists.lens.iter().map(|&len| f64::from(len)).sum::<f64>();
         if n > 0.0 { squares / (n * n) * self.lists.len() as f64 } else { 1.0 }
+    }
+
+    /// The row `row` as its code has it, under cosine its direction; `None` without codes, or if there is no such row. Looks through all lists.
+    pub fn reconstruct(&self, row: u32) -> Option<Vec<f32>> {
+        let block_len = self.codec.block_len();
+        for list in 0..self.nlist() {
+            for run in self.lists.runs(list, usize::MAX) {
+                let ids = &self.lists.ids[run.first * LANES..][..run.rows];
+                let Some(at) = ids.iter().position(|&id| id == row) else { continue };
+                let mut centre = vec![0.0; self.codec.transformed_len()];
+                self.codec.transform_centre(self.centres.rows.row(list as u32), &mut centre);
+                let block = &self.lists.codes[(run.first + at / LANES) * block_len..][..block_len];
+                return self.codec.decode(&centre, block, at % LANES);
+            }
+        }
+        None
     }
 
     /// The same lists over other rows of the same vectors; `None` if these are more or fewer.

@@ -29,7 +29,7 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         writer.part("centres", &self.centres.rows)?;
         match &self.codec {
             Codec::Rows => {}
-            Codec::Rabitq(codec) => writer.part("codec", codec)?,
+            Codec::Rabitq(codec) => writer.part("codec", &**codec)?,
             Codec::Pq(codec) => writer.part("codec", &**codec)?,
         }
         // Codes of lists tell how centres were encoded, where they are of that kind.
@@ -56,11 +56,11 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         let centres: FlatStore<f32> = archive.part("centres")?;
         let codec = match params.code {
             ListCode::Rows => Codec::Rows,
-            ListCode::Rabitq { .. } => Codec::Rabitq(archive.part("codec")?),
+            ListCode::Rabitq { .. } => Codec::Rabitq(Box::new(archive.part::<NodeRabitq>("codec")?)),
             ListCode::Pq { .. } => Codec::Pq(Box::new(archive.part::<LanePq>("codec")?)),
         };
         let coarse: Option<NodeRabitq> = match &codec {
-            Codec::Rabitq(codec) => Some(codec.clone()),
+            Codec::Rabitq(codec) => Some((**codec).clone()),
             _ if archive.has_part("coarse") => Some(archive.part("coarse")?),
             _ => None,
         };

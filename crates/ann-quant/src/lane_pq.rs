@@ -203,6 +203,37 @@ impl LanePq {
         self.turn(&centred, out);
     }
 
+    /// The row that lane `lane` of a block of [`LANES`] stands for, of a list whose transformed centre is `owner`; under cosine its direction.
+    ///
+    /// # Panics
+    /// If `block` is not one block, or `lane` is none of its lanes.
+    pub fn decode_lane(&self, owner: &[f32], block: &[u8], lane: usize) -> Vec<f32> {
+        assert!(block.len() == self.codes_len(LANES) && lane < LANES, "lane {lane} of {} bytes", block.len());
+        let (dim, m) = (self.pq.dim(), self.pq.m());
+        let index = |at: usize| {
+            if self.is_fast() {
+                let (byte, shift) = place(m, 0, lane, at);
+                u32::from(block[byte] >> shift & 15)
+            } else {
+                u32::from(block[lane * m + at])
+            }
+        };
+        let (mut code, mut turned) = (vec![0; self.pq.code_len()], vec![0.0; dim]);
+        self.pq.pack((0..m).map(index), &mut code);
+        self.pq.decode(&code, &mut turned);
+        turned.iter_mut().zip(owner).for_each(|(x, owner)| *x += owner);
+        let mut row = self.mean.clone();
+        if self.rotation.is_empty() {
+            row.iter_mut().zip(&turned).for_each(|(x, t)| *x += t);
+        } else {
+            // Back by the transposed rotation: a sum of its rows.
+            for (line, &weight) in self.rotation.chunks_exact(dim).zip(&turned) {
+                row.iter_mut().zip(line).for_each(|(x, r)| *x += weight * r);
+            }
+        }
+        row
+    }
+
     fn is_squared(&self) -> bool {
         self.metric != Metric::InnerProduct
     }

@@ -11,7 +11,7 @@ use crate::floats::{float, largest};
 use crate::g4::STEPS;
 use crate::training::{check_metric, mean};
 use crate::{Rotation, TrainError};
-use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len};
+use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len, place};
 use ann_core::simd::{Arch, Kernel, Op, f16};
 use ann_core::{LaneCodec, MatrixView, Metric, NodeCodec, Par, prepare_dense};
 use planes::{dot, dot_code, half, pack, tables, total, whole, widest};
@@ -146,6 +146,32 @@ impl NodeRabitq {
         let (values, padding) = out.split_at_mut(rotated.len());
         values.copy_from_slice(&rotated);
         padding.fill(0.0);
+    }
+
+    /// The row that lane `lane` of a block of [`LANES`] stands for, of a list or node whose transformed row is `owner`; under cosine its direction.
+    ///
+    /// # Panics
+    /// If `block` is not one block, or `lane` is none of its lanes.
+    pub fn decode_lane(&self, owner: &[f32], block: &[u8], lane: usize) -> Vec<f32> {
+        assert!(block.len() == self.codes_len(LANES) && lane < LANES, "lane {lane} of {} bytes", block.len());
+        let (half_bytes, codes_len) = (self.half_bytes(), block_len(self.half_bytes(), self.planes));
+        let factor =
+            f16::from_le_bytes([block[codes_len + 2 * (LANES + lane)], block[codes_len + 2 * (LANES + lane) + 1]]);
+        let factor = factor.to_f32() * self.rescale_scale() / if self.is_squared() { -2.0 } else { -1.0 };
+        let value = |at: usize| {
+            let bit = |plane: usize| {
+                let (byte, shift) = place(half_bytes, plane, lane, at / 4);
+                block[byte] >> shift >> (at % 4) & 1
+            };
+            (0..self.planes).fold(0u32, |code, plane| code << 1 | u32::from(bit(plane)))
+        };
+        let coordinates = owner.iter().take(self.rotation.padded_dim()).enumerate();
+        let mut rotated: Vec<f32> =
+            coordinates.map(|(at, owner)| owner + factor * (value(at) as f32 - self.middle())).collect();
+        let mut row = vec![0.0; self.mean.len()];
+        self.rotation.invert(&mut rotated, &mut row);
+        row.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x += mean);
+        row
     }
 
     /// Values of a rotated row, with zeros behind it that fill whole groups of half bytes.

@@ -349,16 +349,7 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
         _: &mut Self::Scratch,
         out: &mut Vec<Neighbor>,
     ) -> SearchStats {
-        let (store, mut scratch) = (self.store(), <Self::Store as VectorStore>::Scratch::default());
-        let oracle = store.oracle_at(row, &mut scratch);
-        let ids: Vec<u32> = filter.among(0..store.len() as u32).collect();
-        let (mut nearest, mut distances) = (TopK::new(k), vec![0.0; ids.len()]);
-        oracle.exact(&ids, &mut distances);
-        ids.iter().zip(distances).for_each(|(&id, distance)| nearest.push(Neighbor::new(id, distance)));
-        let stats = SearchStats { evaluations: ids.len() as u64, route: Route::Scan, ..SearchStats::default() };
-        out.clear();
-        nearest.drain_sorted(out);
-        stats
+        compare_all(self.store(), row, k, filter, out)
     }
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error>;
     /// Takes rows out; the last take their places. Gives the former number of every row that is left.
@@ -371,6 +362,26 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     }
     #[cfg(feature = "io")]
     fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError>;
+}
+
+/// Replaces `out` by the nearest rows of row `row` among all that `filter` accepts.
+pub(crate) fn compare_all<S: VectorStore>(
+    store: &S,
+    row: u32,
+    k: usize,
+    filter: &impl Filter,
+    out: &mut Vec<Neighbor>,
+) -> SearchStats {
+    let mut scratch = S::Scratch::default();
+    let oracle = store.oracle_at(row, &mut scratch);
+    let ids: Vec<u32> = filter.among(0..store.len() as u32).collect();
+    let (mut nearest, mut distances) = (TopK::new(k), vec![0.0; ids.len()]);
+    oracle.exact(&ids, &mut distances);
+    ids.iter().zip(distances).for_each(|(&id, distance)| nearest.push(Neighbor::new(id, distance)));
+    let stats = SearchStats { evaluations: ids.len() as u64, route: Route::Scan, ..SearchStats::default() };
+    out.clear();
+    nearest.drain_sorted(out);
+    stats
 }
 
 /// An index whose type has been forgotten, with scratch for whoever searches without a searcher.

@@ -4,8 +4,11 @@ use super::build::{BuildOptions, Element};
 use super::quant::{Refined, encode};
 use super::{Code, Codes, ListCode, Refine, Structure};
 use crate::Error;
-use crate::any::{AnyIndex, Dense, Effort, Erased, RowStore, SearchParams};
-use ann_core::{ElementKind, FlatError, FlatStore, MatrixView, Metric, Monitor, Par, Rerank, RowSet};
+use crate::any::{AnyIndex, Dense, Effort, Erased, RowStore, SearchParams, compare_all};
+use ann_core::{
+    ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, Rerank, RowSet,
+    SearchStats,
+};
 use ann_partition::{Ivf, IvfParams, IvfSearch, NoRows};
 use ann_quant::{CodeStore, Sq};
 use half::{bf16, f16};
@@ -127,6 +130,24 @@ impl<S: RowStore> Dense for Ivf<S> {
 
     fn effort(&self) -> Effort {
         Effort::Nprobe
+    }
+
+    fn search_row<F: Filter>(
+        &self,
+        row: u32,
+        k: usize,
+        params: &IvfSearch,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> SearchStats {
+        if S::KEPT {
+            return compare_all(self.store(), row, k, filter, out);
+        }
+        out.clear();
+        let query = self.reconstruct(row).unwrap_or_default();
+        // A code that stands for no direction has no neighbours under cosine.
+        self.search_with(&query, k, params, filter, scratch, out).unwrap_or_default()
     }
 
     fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
