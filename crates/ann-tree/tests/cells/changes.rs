@@ -104,7 +104,7 @@ fn same<C: ann_tree::Stored>(
         opened.extend(queries.rows(), Par::Serial, Monitor::new()).unwrap();
         assert_eq!(opened.len(), tree.len() + queries.len());
         let usage = tree.memory_usage();
-        assert!(usage.structure > 8 * tree.len() && usage.total() < saved.len() + 4 * tree.len() + 100_000);
+        assert!(usage.structure > 8 * tree.len() && usage.total() < 2 * saved.len() + 100_000);
     }
 }
 
