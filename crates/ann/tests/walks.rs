@@ -218,7 +218,7 @@ fn a_filter_by_label_gives_the_nearest_that_it_accepts() {
     let rows = floats(400, 6, 1);
     let names: Vec<u64> = (0..400).map(|row| 10 * row).collect();
     let options = BuildOptions { labels: Some(&names), ..BuildOptions::default() };
-    let [exact, graph] = SPECS.map(|spec| spec.parse::<Spec>().unwrap().build(&rows, &options).unwrap());
+    let [exact, graph] = ["Flat", "HNSW8"].map(|spec| spec.parse::<Spec>().unwrap().build(&rows, &options).unwrap());
     let params = SearchParams::effort(100);
     for one_in in [1, 2, 10, 100] {
         let accepts = |label: u64| label.is_multiple_of(10 * one_in);
