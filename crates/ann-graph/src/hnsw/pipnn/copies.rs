@@ -102,7 +102,10 @@ fn aside<'g>(
     turn: usize,
     room: usize,
 ) -> impl Iterator<Item = u32> + 'g {
-    let next = links.get(turn % links.len().max(1)).copied();
+    let near = links.get(turn % links.len().max(1)).copied();
+    // When all links have had their turn, to what lies behind them, one after another.
+    let further = |near: u32| (turn / links.len()).checked_sub(1).and_then(|at| graph.neighbors(near).nth(at));
+    let next = near.map(|near| further(near).filter(|&row| row != first).unwrap_or(near));
     let behind = next.into_iter().flat_map(|next| graph.neighbors(next));
     next.into_iter().chain(behind.filter(move |&row| row != first && Some(row) != next)).take(room)
 }
