@@ -2,8 +2,8 @@
 //!
 //! To a walk a thousand copies are a thousand nodes at one distance, more than any frontier holds, and to the rule that chooses links all of
 //! them are near. So only the first of each kind takes part in a build, and stands for the others. These are a tree below it, from
-//! which a search gathers as many as it wants, and lead where the first leads: a walk that comes upon any of them goes on as if it had
-//! come upon the first.
+//! which a search gathers as many as it wants. Each leads to the first, which has the links, and beyond those of one side: a walk to a row behind a thousand
+//! copies has its frontier full of them, and must find its way all the same.
 
 use crate::FlatGraph;
 use ann_core::Neighbor;
@@ -65,7 +65,7 @@ impl Copies {
         candidates.dedup();
     }
 
-    /// Links all copies, which have no links yet: the first to some, each to some more, to the first, and to where that leads.
+    /// Links all copies, which have no links yet: the first to some, each to some more, to the first, and to one side of it.
     pub(super) fn link(&self, graph: &mut FlatGraph) {
         let copies =
             (0..self.earlier.len() as u32).map(|row| (self.first(row), row)).filter(|(first, row)| first != row);
@@ -75,17 +75,39 @@ impl Copies {
         for kind in kinds.chunk_by(|a, b| a.0 == b.0) {
             let first = kind[0].0;
             let links: Vec<u32> = graph.neighbors(first).collect();
+            // Copies have no links yet, and nothing but these leads to them: what lies behind a link is a first too.
             // Place 0 is that of the first.
             for place in 0..=kind.len() {
                 let children = CHILDREN * place + 1..=(CHILDREN * (place + 1)).min(kind.len());
                 list.clear();
                 list.extend(children.map(|place| kind[place - 1].1));
-                list.extend((place > 0).then_some(first));
-                list.extend(links.iter().take(graph.max_degree() - list.len()));
+                if let Some(turn) = place.checked_sub(1) {
+                    list.push(first);
+                    list.extend(aside(graph, first, &links, turn, graph.max_degree() - list.len()));
+                } else {
+                    list.extend(links.iter().take(graph.max_degree() - list.len()));
+                }
                 graph.set(place.checked_sub(1).map_or(first, |place| kind[place].1), &list);
             }
         }
     }
+}
+
+/// Where a copy leads, beside the first: to one of the links of that in turn and to what lies behind it, so that a walk whose
+/// frontier is full of copies leaves them on all sides.
+fn aside<'g>(
+    graph: &'g FlatGraph,
+    first: u32,
+    links: &'g [u32],
+    turn: usize,
+    room: usize,
+) -> impl Iterator<Item = u32> + 'g {
+    let near = links.get(turn % links.len().max(1)).copied();
+    // When all links have had their turn, to what lies behind them, one after another.
+    let further = |near: u32| (turn / links.len()).checked_sub(1).and_then(|at| graph.neighbors(near).nth(at));
+    let next = near.map(|near| further(near).filter(|&row| row != first).unwrap_or(near));
+    let behind = next.into_iter().flat_map(|next| graph.neighbors(next));
+    next.into_iter().chain(behind.filter(move |&row| row != first && Some(row) != next)).take(room)
 }
 
 #[cfg(test)]
@@ -93,17 +115,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_a_tree_below_the_first_and_lead_where_it_leads() {
+    fn copies_are_a_tree_below_the_first_and_lead_aside() {
         let mut graph = FlatGraph::new(4);
         graph.add_nodes(9);
         graph.set(1, &[0, 8, 5]);
+        graph.set(8, &[1, 0]);
         let mut copies = Copies::none(9);
         copies.join([(7, 6), (6, 4), (3, 7), (2, 1), (1, 3)]);
         assert_eq!((1..8).map(|row| copies.first(row)).collect::<Vec<_>>(), [1, 1, 1, 1, 5, 1, 1]);
         copies.link(&mut graph);
         let lists: Vec<Vec<u32>> = (0..9).map(|row| graph.neighbors(row).collect()).collect();
         let expected: [&[u32]; 9] =
-            [&[], &[2, 3, 0, 8], &[4, 6, 1, 0], &[7, 1, 0, 8], &[1, 0, 8, 5], &[], &[1, 0, 8, 5], &[1, 0, 8, 5], &[]];
+            [&[], &[2, 3, 0, 8], &[4, 6, 1, 0], &[7, 1, 8, 0], &[1, 5], &[], &[1, 0], &[1, 8, 0], &[1, 0]];
         assert_eq!(lists, expected);
     }
 
