@@ -1,5 +1,7 @@
 //! Rows in two lists: found once, wherever they are looked for.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use ann_core::{All, FlatStore, Index, Matrix, Metric, Monitor, Par, RowSet, VectorStore};
 use ann_partition::{Ivf, IvfParams, IvfScratch, IvfSearch, ListCode, NoRows};
 use ann_testkit::portable::{mix128, spec256};

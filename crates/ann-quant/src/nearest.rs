@@ -241,10 +241,10 @@ fn block<S: Simd, const P: usize, const V: usize>(
         for part in (0..per_panel).step_by(V) {
             let sums = tile::<S, P, V>(simd, panel, offsets, per_panel, part, points, dim);
             for v in 0..V {
-                for p in 0..P {
-                    let less = simd.less_than_f32s(sums[p][v], best[p]);
-                    best[p] = simd.select_f32s(less, sums[p][v], best[p]);
-                    index[p] = simd.select_f32s(less, at, index[p]);
+                for ((sums, best), index) in sums.iter().zip(&mut best).zip(&mut index) {
+                    let less = simd.less_than_f32s(sums[v], *best);
+                    *best = simd.select_f32s(less, sums[v], *best);
+                    *index = simd.select_f32s(less, at, *index);
                 }
                 at = simd.add_f32s(at, simd.splat_f32s(lanes as f32));
             }

@@ -49,7 +49,8 @@ fn accepted_rows_that_lie_far_away_are_scanned() {
         far.sort_unstable();
         let filter = SortedIds::new(&far).unwrap();
         let mut found: Vec<u32> = searcher.search_filtered(query, 10, &filter).unwrap().iter().map(|n| n.id).collect();
-        (nearest.sort_unstable(), found.sort_unstable());
+        nearest.sort_unstable();
+        found.sort_unstable();
         assert!(found.iter().filter(|id| nearest.contains(id)).count() >= 9, "{found:?} {nearest:?}");
     }
 }

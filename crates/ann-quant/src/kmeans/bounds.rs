@@ -141,13 +141,12 @@ impl<'a> Bounds<'a> {
         let Scratch { active, squared, which, least, values } = scratch;
         active.clear();
         squared.resize(CHUNK, f32::INFINITY);
-        for i in 0..chunk.labels.len() {
+        for (i, &label) in chunk.labels.iter().enumerate() {
             let mut nearest = f32::INFINITY;
             for (lower, drift) in chunk.lower[i * groups..][..groups].iter_mut().zip(&moved.group_drifts) {
                 *lower = ((*lower - drift) * (1.0 - ROUNDING)).max(0.0);
                 nearest = if *lower < nearest { *lower } else { nearest };
             }
-            let label = chunk.labels[i];
             squared[i] = f32::INFINITY;
             if label != NONE {
                 let upper = (chunk.upper[i] + moved.drifts[label as usize]) * (1.0 + ROUNDING);

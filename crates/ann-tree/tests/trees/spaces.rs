@@ -34,7 +34,8 @@ fn any_rows_are_found_exactly_under_true_metrics() {
         |count: u64, seed| (0..count).map(|i| vec![split_mix(seed, i), split_mix(seed + 1, i)]).collect::<Vec<_>>();
     check(SpaceStore::<[u64], _>::from_rows(bits(800, 1), BitHamming).unwrap(), &bits(20, 9), "bits");
     let sets = |count: u64, seed| {
-        let set = |i| (0..40u32).filter(|&j| split_mix(seed, i * 40 + u64::from(j)) % 3 == 0).collect::<Vec<_>>();
+        let set =
+            |i| (0..40u32).filter(|&j| split_mix(seed, i * 40 + u64::from(j)).is_multiple_of(3)).collect::<Vec<_>>();
         (0..count).map(set).collect::<Vec<_>>()
     };
     check(SpaceStore::<[u32], _>::from_rows(sets(700, 1), SetJaccard).unwrap(), &sets(20, 9), "sets");

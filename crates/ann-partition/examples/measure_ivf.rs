@@ -1,6 +1,8 @@
-//! Recall and speed of a partition over raw arrays: `measure BASE DIM METRIC NLIST CODE NPROBE,.. RERANK,.. [THREADS]`, where `BASE.train`,
+//! Recall and speed of a partition over raw arrays: `measure_ivf BASE DIM METRIC NLIST CODE NPROBE,.. RERANK,.. [THREADS]`, where `BASE.train`,
 //! `BASE.test` and `BASE.neighbors` hold `f32` rows, `f32` queries and the ten true neighbours of each as `i32`. `CODE` is `rows`, `rabitqB`,
 //! `pqMx4`, `pqMx8`, `opqMx4` or `scannM`. A rerank of 0 is the default.
+
+#![allow(clippy::print_stdout, reason = "an example that is about figures")]
 
 use ann_core::{ElementKind, FlatStore, Index, MatrixView, Metric, Monitor, Par, Scalar, narrowest};
 use ann_partition::{Ivf, IvfParams, IvfScratch, IvfSearch, ListCode, ListRows};

@@ -1,5 +1,7 @@
-//! Rows scanned for a recall, with a second list for every row and without: `soar mix128 ROWS NLIST LAMBDA,..`, or `spec256` in its place, or
+//! Rows scanned for a recall, with a second list for every row and without: `measure_soar mix128 ROWS NLIST LAMBDA,..`, or `spec256` in its place, or
 //! `BASE:DIM:METRIC`, whose `BASE.train` and `BASE.test` hold `f32` rows and queries.
+
+#![allow(clippy::print_stdout, reason = "an example that is about figures")]
 
 use ann_core::{All, Exact, FlatStore, Index, Matrix, Metric, Monitor, Par};
 use ann_partition::{Ivf, IvfParams, IvfScratch, IvfSearch, ListCode};
