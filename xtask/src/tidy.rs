@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ann-graph", &["ann-simd", "ann-core", "ann-io"]),
     ("ann-partition", &["ann-simd", "ann-core", "ann-io", "ann-quant"]),
     ("ann-tree", &["ann-simd", "ann-core", "ann-io"]),
-    ("ann-cluster", &["ann-simd", "ann-core", "ann-graph", "ann-quant", "ann-tree"]),
+    ("ann-cluster", &["ann-core", "ann-graph", "ann-quant"]),
     ("ann-testkit", &["ann-simd", "ann-core"]),
     ("ann", &["ann-simd", "ann-core", "ann-io", "ann-quant", "ann-graph", "ann-partition", "ann-tree", "ann-cluster"]),
 ];

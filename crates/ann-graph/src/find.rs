@@ -183,11 +183,14 @@ fn walk_through<G: Ground, F: Filter>(
     out: &mut Vec<Neighbor>,
 ) {
     walk_from(graph, oracle, filter, starts, effort, walk);
-    if !walk.take_nearest(oracle, k, out) {
+    // What was found until a limit was reached is more than a walk without anything left would find.
+    if !walk.take_nearest(oracle, k, out) && !walk.stats.cut_short {
         // Estimates could not tell the rows apart.
         let oracle = ExactOracle(oracle);
         walk_from(graph, &oracle, filter, starts, effort, walk);
-        walk.take_nearest(&oracle, k, out);
+        if !walk.stats.cut_short {
+            walk.take_nearest(&oracle, k, out);
+        }
     }
 }
 

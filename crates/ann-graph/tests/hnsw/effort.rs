@@ -102,8 +102,9 @@ fn a_limit_on_estimates_keeps_what_was_found() {
     let rows = Matrix::from_rows(&rows).unwrap();
     let hnsw = Hnsw::builder().m(8).build(SplitStore::from_rows(rows.view(), Metric::L2).unwrap()).unwrap();
     let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(20));
-    let whole = (searcher.search(rows.row(5), 10).unwrap().len(), searcher.stats());
-    assert!(whole.0 == 10 && whole.1.refined > 20, "not walked again: {whole:?}");
+    // Only exact distances lead to one row of these.
+    let whole = searcher.search(rows.row(5), 10).unwrap();
+    assert!(whole.len() == 10 && whole[0].id == 5, "not walked again: {whole:?}");
     for evaluations in (100..400).step_by(25) {
         searcher.params_mut().limits = Limits { evaluations: Some(evaluations), deadline: None };
         let found = searcher.search(rows.row(5), 10).unwrap().len();
