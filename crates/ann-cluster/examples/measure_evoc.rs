@@ -1,6 +1,8 @@
-//! Labels and times of clusterings, for `benches/peers/evoc.py`: `measure_evoc ROWS.f32 N DIM FIRST_SEED SEEDS THREADS OUT`.
+//! Labels and times of clusterings, for `benches/peers/evoc.py`:
+//! `measure_evoc ROWS.f32 N DIM FIRST_SEED SEEDS THREADS OUT`.
 //!
-//! Prints the seconds of every run. Writes, for every seed, the labels of the layer that stands out most and of the finest one as `i32`.
+//! Prints the seconds of every run. Writes, for every seed, the labels of the layer that stands out most and of the
+//! finest one as `i32`.
 #![allow(clippy::print_stdout)]
 
 use ann_cluster::{Evoc, EvocParams};

@@ -1,8 +1,10 @@
 //! The hierarchy without what is too small: clusters that split, and points that fall out of them.
 //!
-//! Campello, Moulavi & Sander, *Density-based clustering based on hierarchical density estimates*, PAKDD 2013; McInnes & Healy, arXiv:1705.07321. From the root down, a branch
-//! of fewer than `min_cluster_size` points falls out of its cluster; where both are large enough the cluster ends and two begin. `λ` is one over the distance.
-//! Where we differ: at distance 0 nothing splits, however many copies of a point there are, and a membership is measured by the largest λ that is finite.
+//! Campello, Moulavi & Sander, *Density-based clustering based on hierarchical density estimates*, PAKDD 2013; McInnes
+//! & Healy, arXiv:1705.07321. From the root down, a branch of fewer than `min_cluster_size` points falls out of its
+//! cluster; where both are large enough the cluster ends and two begin. `λ` is one over the distance. Where we differ:
+//! at distance 0 nothing splits, however many copies of a point there are, and a membership is measured by the largest
+//! λ that is finite.
 //!
 //! Cost: two passes over the merges; 16 bytes per point.
 
@@ -88,8 +90,8 @@ impl Condensed {
         (self.n as u32..).zip(leaf).filter(|(_, leaf)| *leaf).map(|(cluster, _)| cluster).collect()
     }
 
-    /// The place among `selected`, ascending, of the cluster that a point is in or below; the root counts only if it is all that is selected, and then only for
-    /// the points that are as dense as any.
+    /// The place among `selected`, ascending, of the cluster that a point is in or below; the root counts only if it is
+    /// all that is selected, and then only for the points that are as dense as any.
     pub(crate) fn labels(&self, selected: &[u32]) -> Vec<Option<u32>> {
         let root = self.n as u32;
         if selected == [root] {
@@ -111,7 +113,8 @@ impl Condensed {
         labels
     }
 
-    /// How firmly every point belongs to its cluster: its λ as part of the largest of the points of the cluster itself, at most 1; 0 for noise.
+    /// How firmly every point belongs to its cluster: its λ as part of the largest of the points of the cluster
+    /// itself, at most 1; 0 for noise.
     pub(crate) fn strengths(&self, selected: &[u32], labels: &[Option<u32>]) -> Vec<f32> {
         let mut largest = vec![0.0f32; selected.len()];
         let points = || self.branches.iter().filter(|branch| (branch.child as usize) < self.n);

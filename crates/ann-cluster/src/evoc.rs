@@ -1,11 +1,14 @@
 //! EVoC: clusters of embeddings, from the rows to layers of labels.
 //!
-//! A graph of the nearest neighbours of all rows is laid out in a few dimensions, where like rows crowd together; crowds are clusters. Port of the Python package `evoc` 0.3.2
-//! (Tutte Institute, unpublished), which joins UMAP (arXiv:1802.03426), HDBSCAN (PAKDD 2013) and PLSCAN (arXiv:2512.16558). Its default and its seeded path
-//! are different algorithms; only the seeded one is ported, which also finds what the other breaks up. Where we differ: neighbours
-//! of small data are exact, draws do not come from its generator, copies never split, few rows and no rows are fine.
+//! A graph of the nearest neighbours of all rows is laid out in a few dimensions, where like rows crowd together;
+//! crowds are clusters. Port of the Python package `evoc` 0.3.2 (Tutte Institute, unpublished), which joins UMAP
+//! (arXiv:1802.03426), HDBSCAN (PAKDD 2013) and PLSCAN (arXiv:2512.16558). Its default and its seeded path are
+//! different algorithms; only the seeded one is ported, which also finds what the other breaks up. Where we differ:
+//! neighbours of small data are exact, draws do not come from its generator, copies never split, few rows and no rows
+//! are fine.
 //!
-//! Cost: neighbours of all rows, then per epoch one pass over some 20 edges a row, then a spanning tree in few dimensions; about 500 bytes per row beside the rows, which are copied.
+//! Cost: neighbours of all rows, then per epoch one pass over some 20 edges a row, then a spanning tree in few
+//! dimensions; about 500 bytes per row beside the rows, which are copied.
 
 use crate::fuzzy::fuzzy_graph;
 use crate::layout::{Schedule, lay_out, scattered};
@@ -50,8 +53,8 @@ pub struct Evoc {
 }
 
 impl Evoc {
-    /// Clusters `rows`: floats by the angle between them, `i8` by inner product, `u8` as bits by their share of common ones. The same rows, parameters and
-    /// seed give the same result on any number of threads.
+    /// Clusters `rows`: floats by the angle between them, `i8` by inner product, `u8` as bits by their share of common
+    /// ones. The same rows, parameters and seed give the same result on any number of threads.
     ///
     /// `monitor` hears how many of 100 parts of the work are done, and may cancel.
     ///
@@ -139,14 +142,15 @@ impl Evoc {
         MatrixView::new(self.neighborhoods.dissimilarities(), k).unwrap_or_else(|_| unreachable!("whole rows"))
     }
 
-    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are as alike as either is to itself, up to rounding: rows of floats that are equal or multiples of each other, equal
-    /// rows of integers or bits. Of more copies than there are neighbours not all pairs are named.
+    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are as alike as either is to itself, up to rounding: rows of
+    /// floats that are equal or multiples of each other, equal rows of integers or bits. Of more copies than there are
+    /// neighbours not all pairs are named.
     pub fn duplicates(&self) -> Vec<(u32, u32)> {
         self.neighborhoods.pairs_within(|a, b| a.min(b) + self.rounding)
     }
 
-    /// Pairs of neighbours `(a, b)`, `a < b`, ascending, no more unlike than `most` (see [`Self::dissimilarities`]): for floats that is a cosine of
-    /// `2^-most` or more.
+    /// Pairs of neighbours `(a, b)`, `a < b`, ascending, no more unlike than `most` (see [`Self::dissimilarities`]):
+    /// for floats that is a cosine of `2^-most` or more.
     pub fn near_duplicates(&self, most: f32) -> Vec<(u32, u32)> {
         self.neighborhoods.pairs_within(|_, _| most)
     }

@@ -1,7 +1,8 @@
 //! How strongly rows belong to their neighbours, whatever the density around them.
 //!
-//! McInnes, Healy & Melville, *UMAP*, arXiv:1802.03426, Section 3.1: the nearest neighbour of a row is at strength 1, and the scale around it is
-//! such that all strengths sum to `log2(k)`. Bounds of the scale and the number of steps are those of the Python packages.
+//! McInnes, Healy & Melville, *UMAP*, arXiv:1802.03426, Section 3.1: the nearest neighbour of a row is at strength 1,
+//! and the scale around it is such that all strengths sum to `log2(k)`. Bounds of the scale and the number of steps are
+//! those of the Python packages.
 //!
 //! Cost: up to 64 passes over the `k` dissimilarities of a row.
 
@@ -16,7 +17,8 @@ const TOLERANCE: f32 = 1e-5;
 /// A scale is no less than this share of the mean dissimilarity.
 const LEAST_SCALE: f32 = 1e-3;
 
-/// Every row with its neighbours, as edges whose weights are strengths in `0..=1`. `k`: the number of neighbours to count with.
+/// Every row with its neighbours, as edges whose weights are strengths in `0..=1`. `k`: the number of neighbours to
+/// count with.
 pub(crate) fn fuzzy_graph(neighborhoods: &Neighborhoods, k: f32, symmetrize: bool, par: Par) -> Edges {
     let all = neighborhoods.dissimilarities();
     let mean = mean(all);

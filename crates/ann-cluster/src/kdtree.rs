@@ -1,7 +1,8 @@
 //! A KD-tree over points of few dimensions that knows the bounds of every node.
 //!
-//! Bentley, *Multidimensional binary search trees used for associative searching*, CACM 1975. Nodes are split at the median of their widest dimension, and
-//! points are copied in the order of the leaves. Private, since the spanning tree asks what a general tree does not answer: which subtrees are of one component.
+//! Bentley, *Multidimensional binary search trees used for associative searching*, CACM 1975. Nodes are split at the
+//! median of their widest dimension, and points are copied in the order of the leaves. Private, since the spanning tree
+//! asks what a general tree does not answer: which subtrees are of one component.
 //!
 //! Cost: `n log n` to build; `4 P + 4` bytes per point, and `8 P + 16` for every [`LEAF`] or fewer.
 
@@ -64,7 +65,8 @@ impl<const P: usize> KdTree<P> {
         Self { nodes, points, ids }
     }
 
-    /// The `k` nearest others of the point at every place, `(squared distance, place)` ascending, ties by place: rows of `k` or of all others.
+    /// The `k` nearest others of the point at every place, `(squared distance, place)` ascending, ties by place: rows
+    /// of `k` or of all others.
     pub(crate) fn nearest_others(&self, k: usize, par: Par) -> Vec<Vec<(f32, u32)>> {
         const CHUNK: usize = 128;
         let parts = par.map_chunks(self.points.len(), CHUNK, &ScratchPool::<()>::default(), |(), range| {

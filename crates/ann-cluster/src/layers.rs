@@ -1,7 +1,8 @@
 //! Density-based clusters of points of few dimensions, in layers from fine to coarse.
 //!
-//! One hierarchy of mutual reachability (`spanning`, `linkage`) is cut for many least sizes of clusters. The finest layer has the leaves for the least size that was asked for;
-//! others have the sizes at which the total persistence peaks (`persistence`).
+//! One hierarchy of mutual reachability (`spanning`, `linkage`) is cut for many least sizes of clusters. The finest
+//! layer has the leaves for the least size that was asked for; others have the sizes at which the total persistence
+//! peaks (`persistence`).
 //!
 //! Cost: the spanning tree, then a few passes over its links; 8 + 4 bytes per point and layer.
 
@@ -65,8 +66,8 @@ impl Layer {
     }
 }
 
-/// Clusters of points of up to 16 dimensions by their density, in layers: the second half of [`Evoc`](crate::Evoc), for layouts that
-/// come from elsewhere (UMAP, PCA) and for places on a map.
+/// Clusters of points of up to 16 dimensions by their density, in layers: the second half of [`Evoc`](crate::Evoc), for
+/// layouts that come from elsewhere (UMAP, PCA) and for places on a map.
 ///
 /// ```
 /// use ann_cluster::{DensityLayers, DensityParams};
@@ -91,7 +92,8 @@ impl DensityLayers {
     /// Clusters `points`, `(n, dim)`, under the Euclidean distance.
     ///
     /// # Errors
-    /// [`EvocError`] if a parameter is outside its range, there are more than 16 columns or a value is not finite, or `monitor` cancels.
+    /// [`EvocError`] if a parameter is outside its range, there are more than 16 columns or a value is not finite, or
+    /// `monitor` cancels.
     pub fn fit(
         points: MatrixView<'_, f32>,
         params: &DensityParams,

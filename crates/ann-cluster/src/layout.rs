@@ -1,12 +1,14 @@
 //! Laying a graph out in a few dimensions: along edges nodes attract each other, and any two repel.
 //!
-//! After UMAP (McInnes, Healy & Melville, arXiv:1802.03426), with the forces of the Python package `evoc` on its reproducible path. An edge acts in every `w_max / w`-th
-//! epoch, and for every 1.5 times that it acts its node is pushed from one other node, drawn at random. Moves have momentum, steps become shorter and repulsion
-//! stronger from epoch to epoch. Where we differ: when an edge acts is computed and not kept, draws are counted by edge and epoch, and gradients of far nodes are not
-//! rounded by the processor as it likes.
+//! After UMAP (McInnes, Healy & Melville, arXiv:1802.03426), with the forces of the Python package `evoc` on its
+//! reproducible path. An edge acts in every `w_max / w`-th epoch, and for every 1.5 times that it acts its node is
+//! pushed from one other node, drawn at random. Moves have momentum, steps become shorter and repulsion stronger from
+//! epoch to epoch. Where we differ: when an edge acts is computed and not kept, draws are counted by edge and epoch,
+//! and gradients of far nodes are not rounded by the processor as it likes.
 //!
-//! Nodes move in blocks of an eighth, in an order that changes with every epoch. All of a block see the places from before, and every node gathers
-//! its own forces: the result does not depend on threads. Cost: some 1.7 distances per edge and epoch at most; 12 bytes per coordinate, 4 per edge.
+//! Nodes move in blocks of an eighth, in an order that changes with every epoch. All of a block see the places from
+//! before, and every node gathers its own forces: the result does not depend on threads. Cost: some 1.7 distances per
+//! edge and epoch at most; 12 bytes per coordinate, 4 per edge.
 
 use crate::points::{Point, squared};
 use crate::propagation::below;

@@ -1,6 +1,7 @@
 //! Single linkage: who is merged with whom as the distance grows.
 //!
-//! The links of a minimum spanning tree, shortest first, join what they connect (Gower & Ross, Applied Statistics 1969). Cost: a pass over the links.
+//! The links of a minimum spanning tree, shortest first, join what they connect (Gower & Ross, Applied Statistics
+//! 1969). Cost: a pass over the links.
 
 use crate::spanning::{Link, Sets};
 

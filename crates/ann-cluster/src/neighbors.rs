@@ -1,10 +1,10 @@
 //! The nearest rows of every row, by how unlike they are.
 //!
-//! Up to [`EXACT_ROWS`] rows all pairs are compared, tile by tile; of more rows a graph is built and every row looked up in it. The Python package finds
-//! neighbours by NN-descent, which misses some; here those of small data are exact.
+//! Up to [`EXACT_ROWS`] rows all pairs are compared, tile by tile; of more rows a graph is built and every row looked
+//! up in it. The Python package finds neighbours by NN-descent, which misses some; here those of small data are exact.
 //!
-//! How unlike two rows are: `-log2(cos)` of floats, at least 0, with a cosine below the smallest positive number counted as that; `1 / dot` of
-//! small integers, and 2 where the product is not positive; `-log2(jaccard)` of bits.
+//! How unlike two rows are: `-log2(cos)` of floats, at least 0, with a cosine below the smallest positive number
+//! counted as that; `1 / dot` of small integers, and 2 where the product is not positive; `-log2(jaccard)` of bits.
 //!
 //! Cost: `n²` distances, or those of a graph; 8 bytes per neighbour.
 
@@ -66,11 +66,23 @@ impl Neighborhoods {
         par: Par,
         monitor: Monitor<'_>,
     ) -> Result<Self, EvocError> {
+        Self::find_with(rows, k, seed, EXACT_ROWS, par, monitor)
+    }
+
+    /// [`Self::find`], exactly up to `exact_rows` rows.
+    fn find_with(
+        rows: &Embeddings<'_>,
+        k: usize,
+        seed: u64,
+        exact_rows: usize,
+        par: Par,
+        monitor: Monitor<'_>,
+    ) -> Result<Self, EvocError> {
         let k = k.min(rows.len());
         if k == 0 {
             return Ok(Self::default());
         }
-        let search = Search { k, seed, par, monitor };
+        let search = Search { k, seed, exact_rows, par, monitor };
         match rows {
             Embeddings::Cosine(rows) => {
                 let row = |row| unit(rows.row(row));
@@ -104,7 +116,8 @@ impl Neighborhoods {
         self.dissimilarities.extend(part.dissimilarities);
     }
 
-    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are neighbours and no more unlike than `most` says of how unlike themselves both are.
+    /// Pairs of rows `(a, b)`, `a < b`, ascending, that are neighbours and no more unlike than `most` says of how
+    /// unlike themselves both are.
     pub(crate) fn pairs_within(&self, most: impl Fn(f32, f32) -> f32) -> Vec<(u32, u32)> {
         let itself = |row: u32| self.dissimilarities[row as usize * self.k];
         let mut pairs = Vec::new();
@@ -129,6 +142,8 @@ impl Neighborhoods {
 struct Search<'a> {
     k: usize,
     seed: u64,
+    /// More rows are looked up in a graph.
+    exact_rows: usize,
     par: Par,
     monitor: Monitor<'a>,
 }
@@ -145,7 +160,7 @@ impl Search<'_> {
         S: VectorStore,
         Q: Borrow<S::Vector>,
     {
-        if store.len() <= EXACT_ROWS { self.exact(&store, unlike) } else { self.graph(store, row, unlike) }
+        if store.len() <= self.exact_rows { self.exact(&store, unlike) } else { self.graph(store, row, unlike) }
     }
 
     /// Compares all rows with all.
@@ -286,6 +301,36 @@ mod tests {
         let copies: Vec<_> = (0..9).flat_map(|a| (a + 1..9).map(move |b| (a, b))).collect();
         let pairs = found.pairs_within(f32::min);
         assert!(!pairs.is_empty() && pairs.iter().all(|pair| copies.contains(pair)));
+    }
+
+    #[test]
+    fn a_graph_finds_nearly_the_nearest_of_each_kind_of_row() {
+        const N: usize = 2001;
+        let floats = mix128(N, 0).base;
+        let small: Vec<i8> = floats.as_slice().iter().map(|x| (x * 10.0).round().clamp(-128.0, 127.0) as i8).collect();
+        let small = Matrix::new(small, 128).unwrap();
+        let byte = |x: &[f32]| x.iter().fold(0u8, |byte, &x| (byte << 1) | u8::from(x > 0.0));
+        let bits = Matrix::new(floats.as_slice().chunks(8).map(byte).collect(), 16).unwrap();
+        let kinds: [(&str, Embeddings<'_>); 3] =
+            [("cosine", (&floats).into()), ("dot", (&small).into()), ("bits", (&bits).into())];
+        for (name, rows) in kinds {
+            let find =
+                |exact_rows, par| Neighborhoods::find_with(&rows, 15, 3, exact_rows, par, Monitor::new()).unwrap();
+            let (exact, found) = (find(N, Par::Ambient), find(N - 1, Par::Threads(2)));
+            assert_eq!(found, find(N - 1, Par::Serial), "{name}");
+            assert_eq!((found.len(), found.ids.len()), (N, 15 * N), "{name}");
+            // By how unlike they are, since bits have many ties; the row itself does not count.
+            let mut hits = 0;
+            for row in 0..N {
+                let (ids, unlike) = found.of(row);
+                assert_eq!(ids[0] as usize, row, "{name}");
+                assert!(unlike[1..].is_sorted(), "{name} {row}");
+                let most = exact.of(row).1[14];
+                hits += unlike[1..].iter().filter(|&&unlike| unlike <= most + 1e-6).count();
+            }
+            let recall = hits as f64 / (14 * N) as f64;
+            assert!(recall >= 0.95, "{name}: recall {recall:.3}");
+        }
     }
 
     #[test]

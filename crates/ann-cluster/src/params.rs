@@ -17,7 +17,8 @@ pub(crate) const MAX_LAYOUT_DIM: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[must_use]
 pub struct EvocParams {
-    /// How much of the data is expected to belong nowhere, in `0..=1`: with less, more rows are clustered and clusters are less pure.
+    /// How much of the data is expected to belong nowhere, in `0..=1`: with less, more rows are clustered and clusters
+    /// are less pure.
     pub noise_level: f32,
     /// Rows of the smallest clusters of the finest layer, at least 2.
     pub base_min_cluster_size: usize,

@@ -1,8 +1,9 @@
 //! Which sizes of clusters give layers worth showing.
 //!
-//! PLSCAN (Bot et al., arXiv:2512.16558): a cluster of the condensed tree is there for all least sizes from its birth, where its own children are gone, to its death, where its
-//! sibling is. Sizes at which much of what is there lasts long, weighted by how dense it begins, are local maxima of the total persistence.
-//! As in the Python package the weight is `exp(-distance)` and sums are `f32`.
+//! PLSCAN (Bot et al., arXiv:2512.16558): a cluster of the condensed tree is there for all least sizes from its birth,
+//! where its own children are gone, to its death, where its sibling is. Sizes at which much of what is there lasts
+//! long, weighted by how dense it begins, are local maxima of the total persistence. As in the Python package the
+//! weight is `exp(-distance)` and sums are `f32`.
 //!
 //! Cost: a pass over the clusters, and for each one over the sizes that it lasts.
 

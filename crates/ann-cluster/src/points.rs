@@ -1,7 +1,8 @@
 //! Points of few dimensions, as arrays that a processor takes in one go.
 //!
-//! A layout has up to sixteen dimensions. They are padded with zeros to `P`, a multiple of four: zeros change no distance and no gradient, and
-//! loops over `P` become a few vector instructions. Sums run in one fixed order, so that they are the same everywhere.
+//! A layout has up to sixteen dimensions. They are padded with zeros to `P`, a multiple of four: zeros change no
+//! distance and no gradient, and loops over `P` become a few vector instructions. Sums run in one fixed order, so that
+//! they are the same everywhere.
 
 /// A point.
 pub(crate) type Point<const P: usize> = [f32; P];

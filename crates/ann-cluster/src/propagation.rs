@@ -1,10 +1,12 @@
 //! Parts of a graph, from labels that spread along its edges.
 //!
-//! Some nodes are given labels of their own. In every round a node without a label takes the one with the most weight among its neighbours, if that is at
-//! least 1: Raghavan, Albert & Kumara, *Near linear time algorithm to detect community structures*, Phys. Rev. E 2007, but a label is never changed. As in the Python
-//! package the last of equals wins, and who is left at the end takes the label of whom a short walk meets, or any.
+//! Some nodes are given labels of their own. In every round a node without a label takes the one with the most weight
+//! among its neighbours, if that is at least 1: Raghavan, Albert & Kumara, *Near linear time algorithm to detect
+//! community structures*, Phys. Rev. E 2007, but a label is never changed. As in the Python package the last of equals
+//! wins, and who is left at the end takes the label of whom a short walk meets, or any.
 //!
-//! All read the labels of the round before, so the result does not depend on threads. Cost: the edges of nodes without a label, per round.
+//! All read the labels of the round before, so the result does not depend on threads. Cost: the edges of nodes without
+//! a label, per round.
 
 use crate::sparse::{CHUNK, Edges};
 use ann_core::{Par, ScratchPool, split_mix};

@@ -1,10 +1,12 @@
 //! Where a layout starts: at that of a coarser graph.
 //!
-//! Label propagation divides the graph into parts; the parts are the nodes of a smaller graph that is laid out in the same way, and every node then starts
-//! near its own part and those of its neighbours. The smallest graph starts at the principal components of the mean rows of its nodes.
-//! The multilevel scheme of the Python package `evoc`; compare Walshaw, *A multilevel algorithm for force-directed graph drawing*, GD 2000.
+//! Label propagation divides the graph into parts; the parts are the nodes of a smaller graph that is laid out in the
+//! same way, and every node then starts near its own part and those of its neighbours. The smallest graph starts at the
+//! principal components of the mean rows of its nodes. The multilevel scheme of the Python package `evoc`; compare
+//! Walshaw, *A multilevel algorithm for force-directed graph drawing*, GD 2000.
 //!
-//! Cost: two passes over the edges a level, and the layout of the coarser graphs, which together have a fraction of the nodes.
+//! Cost: two passes over the edges a level, and the layout of the coarser graphs, which together have a fraction of the
+//! nodes.
 
 use crate::layout::{Schedule, lay_out};
 use crate::points::{Point, padded};
@@ -199,8 +201,9 @@ fn components<const P: usize>(rows: &Embeddings<'_>, dim: usize) -> Result<Vec<P
     Ok(places)
 }
 
-/// Few rows, less their mean and with the longest of length 1, by coordinates in the space that they span, which has fewer dimensions than there are rows: a decomposition of many columns would take far longer.
-/// No column if all rows are the same.
+/// Few rows, less their mean and with the longest of length 1, by coordinates in the space that they span, which has
+/// fewer dimensions than there are rows: a decomposition of many columns would take far longer. No column if all rows
+/// are the same.
 fn in_own_span(rows: &Embeddings<'_>) -> Matrix<f32> {
     /// What is left of a row that is shorter than this part of the longest lies in the span of the others.
     const NOTHING: f64 = 1e-6;

@@ -1,11 +1,13 @@
 //! The minimum spanning tree under mutual reachability.
 //!
-//! Two points are as far apart as their distance, or as the `min_samples`-th other of either, whatever is most (Campello, Moulavi & Sander, PAKDD 2013): sparse
-//! points are pushed away from all. With `min_samples` 1 distances are plain. Borůvka's rounds over a KD-tree (March, Ram & Gray, KDD 2010): every component looks for its nearest other point, skipping
-//! subtrees of its own and what is farther than it has found.
+//! Two points are as far apart as their distance, or as the `min_samples`-th other of either, whatever is most
+//! (Campello, Moulavi & Sander, PAKDD 2013): sparse points are pushed away from all. With `min_samples` 1 distances are
+//! plain. Borůvka's rounds over a KD-tree (March, Ram & Gray, KDD 2010): every component looks for its nearest other
+//! point, skipping subtrees of its own and what is farther than it has found.
 //!
-//! Of edges of one length the one with the smaller points counts as shorter, so there is one answer on any number of threads. At first every point is linked to its
-//! nearest that is no less dense: no edge of it can be shorter. What a point has found stays true until its component takes it in.
+//! Of edges of one length the one with the smaller points counts as shorter, so there is one answer on any number of
+//! threads. At first every point is linked to its nearest that is no less dense: no edge of it can be shorter. What a
+//! point has found stays true until its component takes it in.
 //!
 //! Cost: some rounds of up to `n` searches; 40 bytes per point.
 
@@ -159,10 +161,11 @@ impl<const P: usize> Boruvka<P> {
         }
     }
 
-    /// The shortest link from a point to another component; nothing if `bound`, the length of one that another point of the component has found, is less.
+    /// The shortest link from a point to another component; nothing if `bound`, the length of one that another point of
+    /// the component has found, is less.
     ///
-    /// The bound is shared between threads. Who sees it early or late searches less or more, but only links that are longer than
-    /// the shortest are ever lost.
+    /// The bound is shared between threads. Who sees it early or late searches less or more, but only links that are
+    /// longer than the shortest are ever lost.
     fn search(
         &self,
         place: usize,

@@ -1,7 +1,7 @@
 //! What each step makes of what the step before made in the Python package: the same structure.
 //!
-//! The arrays were written by `python benches/peers/evoc.py fixture crates/ann-cluster/src/stages` with evoc 0.3.2, from scikit-learn's digits: the first 200
-//! for the graph, the first 1,000 for all that follows the layout.
+//! The arrays were written by `python benches/peers/evoc.py fixture crates/ann-cluster/src/stages` with evoc 0.3.2,
+//! from scikit-learn's digits: the first 200 for the graph, the first 1,000 for all that follows the layout.
 
 use crate::DensityParams;
 use crate::condensed::Condensed;

@@ -11,8 +11,8 @@ pub struct ClusterId {
     pub cluster: u32,
 }
 
-/// The clusters of all layers as a forest: the parent of a cluster is the one of the next coarser layer that holds rows of it and does not leave all of them
-/// to noise.
+/// The clusters of all layers as a forest: the parent of a cluster is the one of the next coarser layer that holds rows
+/// of it and does not leave all of them to noise.
 ///
 /// ```
 /// use ann_cluster::{ClusterId, DensityLayers, DensityParams};

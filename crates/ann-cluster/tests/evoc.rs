@@ -56,14 +56,15 @@ fn measures_of_agreement_know_their_ends() {
     assert!(ari(&[0, 0, 1, 1], &[0, 1, 0, 1]) < 0.0 && nmi(&[0, 0, 1, 1], &[0, 1, 0, 1]).abs() < 1e-12);
 }
 
-/// Floors from evoc 0.3.2 on 5,000 of these rows over ten seeds: NMI .974 ± .042, ARI* .998 ± .002, noise .070 ± .089. Half of the rows are enough here.
+/// Bounds are those of evoc 0.3.2 on 5,000 of these rows, two standard deviations of ten seeds from the mean: NMI
+/// .974 ± .042, ARI* .998 ± .002, noise .070 ± .089, clusters 22.1 ± 2.8. Half of the rows are enough here.
 #[test]
 fn blobs_are_found() {
     let (rows, truth) = blobs64(1.0, 2500);
     let found = fit(&rows, EvocParams::default());
     let (nmi, ari, noise) = quality(found.best(), &truth);
-    assert!(nmi >= 0.93 && ari >= 0.99 && noise <= 0.2, "NMI {nmi:.3}, ARI* {ari:.4}, noise {noise:.3}");
-    assert!((18..=32).contains(&found.best().n_clusters), "{}", found.best().n_clusters);
+    assert!(nmi >= 0.89 && ari >= 0.995 && noise <= 0.249, "NMI {nmi:.3}, ARI* {ari:.4}, noise {noise:.3}");
+    assert!((17..=27).contains(&found.best().n_clusters), "{}", found.best().n_clusters);
     // Clusters of coarser layers are made of whole ones.
     let tree = found.tree();
     for cluster in tree.clusters() {
@@ -75,17 +76,19 @@ fn blobs_are_found() {
     }
 }
 
+/// Bounds are those of evoc 0.3.2 on the same rows: mean less (noise: plus) two standard deviations of ten seeds, of
+/// `benches/peers/evoc.py table`. Means of ours over as many seeds must be within.
 #[test]
-#[ignore = "a minute: ten seeds of three sets; the whole table is that of benches/peers/evoc.py"]
+#[ignore = "fits thirty times: for release builds"]
 fn sets_with_known_labels_are_found_as_the_package_finds_them() {
     let mix = (mix128(10_000, 0).base, mix128_labels(10_000));
-    // (NMI, ARI*, noise, clusters): mean and what it may differ, of evoc 0.3.2.
+    // Least NMI and ARI*, most noise, least and most clusters.
     let sets = [
-        ("mix128", mix, [(0.884, 0.02), (0.881, 0.02), (0.104, 0.02), (190.0, 6.0)]),
-        ("blobs, 1", blobs64(1.0, 5000), [(0.983, 0.05), (0.9985, 0.02), (0.06, 0.13), (21.9, 5.0)]),
-        ("blobs, 0.5", blobs64(0.5, 5000), [(0.988, 0.03), (0.999, 0.02), (0.041, 0.1), (21.4, 4.0)]),
+        ("mix128", mix, [0.877, 0.867], 0.124, 183.6..=194.6),
+        ("blobs, 1", blobs64(1.0, 5000), [0.890, 0.995], 0.249, 16.4..=27.8),
+        ("blobs, 0.5", blobs64(0.5, 5000), [0.934, 0.997], 0.194, 18.9..=25.7),
     ];
-    for (name, (rows, truth), expected) in sets {
+    for (name, (rows, truth), [least_nmi, least_ari], most_noise, clusters) in sets {
         let mut means = [0.0; 4];
         for seed in 0..10 {
             let found = fit(&rows, EvocParams { seed, ..EvocParams::default() });
@@ -93,10 +96,21 @@ fn sets_with_known_labels_are_found_as_the_package_finds_them() {
             let values = [nmi, ari, noise, found.best().n_clusters as f64];
             means.iter_mut().zip(values).for_each(|(mean, value)| *mean += value / 10.0);
         }
-        for (found, (mean, most)) in means.iter().zip(expected) {
-            assert!((found - mean).abs() <= most, "{name}: {means:?}");
-        }
+        let [nmi, ari, noise, k] = means;
+        assert!(nmi >= least_nmi && ari >= least_ari && noise <= most_noise, "{name}: {means:?}");
+        assert!(clusters.contains(&k), "{name}: {means:?}");
     }
+}
+
+#[test]
+#[ignore = "30,000 rows, whose neighbours a graph finds: for release builds"]
+fn rows_that_a_graph_looks_up_are_clustered_as_well() {
+    let (rows, truth) = (mix128(30_000, 0).base, mix128_labels(30_000));
+    let found = fit(&rows, EvocParams::default());
+    let (nmi, ari, noise) = quality(found.best(), &truth);
+    // The package's bounds for the first 10,000 of these rows.
+    assert!(nmi >= 0.877 && ari >= 0.867 && noise <= 0.124, "NMI {nmi:.3}, ARI* {ari:.4}, noise {noise:.3}");
+    assert!(found.best().n_clusters >= 180, "{}", found.best().n_clusters);
 }
 
 #[test]
