@@ -63,9 +63,10 @@ fn recall<S: ListRows>(index: &Ivf<S>, set: &portable::Portable, nprobe: usize, 
     hits as f64 / (10 * set.queries.len()) as f64
 }
 
-/// The values of faiss 1.15 on 50,000 rows with 256 lists, whose centres start at other rows.
+/// The values of faiss 1.15 on 50,000 rows with 256 lists, whose centres start at other rows. For RaBitQ those of rows that were rotated at random,
+/// as ours are: 0.740 to 0.751 over five rotations at one bit, the same as RaBitQ in double precision gives, and 0.75 to 0.76 unrotated.
 #[test]
-#[ignore = "50,000 rows divided five times: a minute"]
+#[ignore = "50,000 rows divided eight times: a minute"]
 fn recall_is_that_of_faiss() {
     let set = portable::mix128(50_000, 400);
     let index = flat(&set.base, set.metric, &params(256, ListCode::Rows));
@@ -75,15 +76,16 @@ fn recall_is_that_of_faiss() {
     }
     assert!(index.imbalance() < 1.3, "{}", index.imbalance());
     let pq = |m, nbits| ListCode::Pq { m, nbits, rotate: None, eta: None };
-    for (code, expected) in [
-        (pq(64, 4), 0.735),
-        (pq(32, 8), 0.870),
-        (ListCode::Rabitq { bits: 1 }, 0.755),
-        (ListCode::Rabitq { bits: 4 }, 0.955),
+    for (code, seeds, slack, expected) in [
+        (pq(64, 4), 1, 0.015, 0.735),
+        (pq(32, 8), 1, 0.015, 0.870),
+        (ListCode::Rabitq { bits: 1 }, 4, 0.005, 0.744),
+        (ListCode::Rabitq { bits: 4 }, 1, 0.005, 0.9515),
     ] {
-        let index = bare(&set.base, set.metric, &params(256, code));
-        let found = recall(&index, &set, 32, None);
-        assert!(found > expected - 0.015, "{code:?}: {found}, faiss {expected}");
+        let of = |seed| recall(&bare(&set.base, set.metric, &IvfParams { seed, ..params(256, code) }), &set, 32, None);
+        let found: Vec<f64> = (0..seeds).map(of).collect();
+        let mean = found.iter().sum::<f64>() / found.len() as f64;
+        assert!(mean > expected - slack, "{code:?}: {found:?}, faiss {expected}");
     }
 }
 
