@@ -53,6 +53,20 @@ pub(crate) struct Found {
     pub(crate) distances: Vec<f32>,
     pub(crate) top: TopK,
     seen: Vec<bool>,
+    /// What is found already, by number.
+    known: Vec<u32>,
+}
+
+impl Found {
+    /// Room for what a search may put here, so that a later one with another filter asks for none.
+    fn reserve(&mut self, k: usize, depth: usize) {
+        self.rows.clear();
+        self.rows.reserve(depth.max(ROWS));
+        self.distances.clear();
+        self.distances.reserve(depth.max(ROWS));
+        self.known.clear();
+        self.known.reserve(k);
+    }
 }
 
 /// What a search wants.
@@ -221,11 +235,12 @@ impl<S: ListRows> Ivf<S> {
         stats: &mut SearchStats,
         out: &mut Vec<Neighbor>,
     ) {
-        let Found { rows, distances, top, .. } = found;
+        let Found { rows, distances, top, known, .. } = found;
         stats.route = Route::Scan;
         top.reset(k);
         out.iter().for_each(|&n| top.push(n));
-        let mut known: Vec<u32> = out.iter().map(|n| n.id).collect();
+        known.clear();
+        known.extend(out.iter().map(|n| n.id));
         known.sort_unstable();
         let mut accepted = filter.among(0..self.store.len() as u32).filter(|id| known.binary_search(id).is_err());
         loop {
@@ -270,6 +285,7 @@ impl<S: ListRows> Index for Ivf<S> {
             return Ok(stats);
         }
         let IvfScratch { query: prepared, ranking, store, found } = scratch;
+        found.reserve(k, depth);
         let oracle = self.store.oracle(query, store);
         let nprobe = params.nprobe.clamp(1, self.nlist());
         let known = if F::passes_all() { None } else { filter.known_count() };

@@ -71,6 +71,8 @@ pub use ann_core::{
 pub use ann_graph as graph;
 #[cfg(feature = "io")]
 pub use ann_io as io;
+#[cfg(feature = "ivf_pq")]
+pub use ann_partition as partition;
 #[cfg(feature = "quant")]
 pub use ann_quant as quant;
 #[cfg(feature = "tree")]

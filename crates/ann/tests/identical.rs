@@ -101,6 +101,7 @@ fn partitions_are_identical_on_any_number_of_threads() {
         ("IVF200,PQ5x4fs", fractional(), Metric::L2),
         ("OPQ5,IVF8,PQ5x4fs,RFlat", fractional(), Metric::InnerProduct),
         ("IVF8,Flat", fractional(), Metric::L1),
+        ("IVF20,ScaNN5,SOAR,RFlat", fractional(), Metric::InnerProduct),
     ] {
         let serial = hash_of(spec, &rows, metric, Par::Serial);
         for threads in [2, 8] {

@@ -139,7 +139,9 @@ fn build_over<T: Element>(
         #[cfg(all(feature = "graph", not(feature = "quant")))]
         Structure::Blocks { .. } => Err(Error::Feature { what: structure.to_string(), feature: "quant" }),
         #[cfg(feature = "ivf_pq")]
-        Structure::Ivf { nlist, list, refine } => super::ivf::ivf::<T>(nlist, list, refine, vectors, options),
+        Structure::Ivf { nlist, list, soar, refine } => {
+            super::ivf::ivf::<T>((nlist, soar), list, refine, vectors, options)
+        }
         #[cfg(not(feature = "ivf_pq"))]
         Structure::Ivf { .. } => Err(Error::Feature { what: structure.to_string(), feature: "ivf_pq" }),
         Structure::Auto(_) => unreachable!("settled by the caller"),

@@ -4,7 +4,7 @@
 //! spec      := structure [ "@" metric ]
 //! structure := "Flat" | "DEG" [ DEGREE ] | "KDTree" | "BallTree" | "KDForest" [ TREES ] | ( "RPForest" | "Annoy" ) [ TREES ]
 //!            | "KMeansTree" [ BRANCHING ] | ivf | code | links [ ( "," | "_" ) ( rows | "Block" BITS ) ] | auto
-//! ivf       := [ "OPQ" M "," ] "IVF" NLIST "," ( "Flat" | list [ "," refine ] )
+//! ivf       := [ "OPQ" M "," ] "IVF" NLIST "," ( "Flat" [ "," "SOAR" ] | list [ "," "SOAR" ] [ "," refine ] )
 //! list      := code | "PQ" M [ "x4fs" | "x8" ] | "RaBitQ" [ "fs" ] [ BITS ] | "ScaNN" M
 //! links     := "HNSW" [ M ] [ "," M0 ] | "NSW" [ M ] | "Vamana" [ MAX_DEGREE ]
 //! auto      := "Auto" [ "," ( "Speed" | "Balanced" | "Compact" ) ]
@@ -130,6 +130,10 @@ fn after_number(number: Option<usize>) -> &'static str {
 
 /// What [`Rows`] begin with.
 const ROWS: &str = "`Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
+/// What refines codes.
+const REFINE: &str = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
+/// What follows the codes of lists.
+const SOAR_OR_REFINE: &str = "`SOAR`, `Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
 
 impl<'a> Cursor<'a> {
     fn spec(mut self) -> Result<Spec, Unexpected> {
@@ -250,12 +254,21 @@ impl<'a> Cursor<'a> {
             return Err(self.unexpected("`,`"));
         }
         let (list, next) = self.list(turned)?;
-        let mut refine = None;
-        if list != ListCode::Flat && self.eat(',') {
-            refine = Some(self.refined()?);
-            return Ok((Structure::Ivf { nlist, list, refine }, "`@` or the end"));
+        let (mut soar, mut refine) = (false, None);
+        if !self.eat(',') {
+            return Ok((Structure::Ivf { nlist, list, soar, refine }, next));
         }
-        Ok((Structure::Ivf { nlist, list, refine }, next))
+        soar = self.word("SOAR");
+        if list == ListCode::Flat {
+            // Nothing refines the rows themselves.
+            let flat = Structure::Ivf { nlist, list, soar, refine };
+            return if soar { Ok((flat, "`@` or the end")) } else { Err(self.unexpected("`SOAR`")) };
+        }
+        if soar && !self.eat(',') {
+            return Ok((Structure::Ivf { nlist, list, soar, refine }, "`,`, `@` or the end"));
+        }
+        refine = Some(self.refined(if soar { REFINE } else { SOAR_OR_REFINE })?);
+        Ok((Structure::Ivf { nlist, list, soar, refine }, "`@` or the end"))
     }
 
     /// What lies in lists, and what may come after it.
@@ -276,7 +289,7 @@ impl<'a> Cursor<'a> {
             };
         }
         if self.word("Flat") {
-            return Ok((ListCode::Flat, "`@` or the end"));
+            return Ok((ListCode::Flat, NEXT));
         }
         if let Some(code) = self.code() {
             return Ok((ListCode::Codes(code), NEXT));
@@ -340,18 +353,18 @@ impl<'a> Cursor<'a> {
         if !self.eat(',') {
             return Ok((Rows::Codes(Some(Codes { code, refine: None })), "`,`, `@` or the end"));
         }
-        let refine = self.refined()?;
+        let refine = self.refined(REFINE)?;
         Ok((Rows::Codes(Some(Codes { code, refine: Some(refine) })), "`@` or the end"))
     }
 
-    /// What refines codes.
-    fn refined(&mut self) -> Result<Refine, Unexpected> {
+    /// What refines codes, where `expected` could stand.
+    fn refined(&mut self, expected: &str) -> Result<Refine, Unexpected> {
         if self.word("RFlat") {
             Ok(Refine::Flat)
         } else if self.word("Refine") {
             self.refine()
         } else {
-            Err(self.unexpected("`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`"))
+            Err(self.unexpected(expected))
         }
     }
 
@@ -584,6 +597,9 @@ mod tests {
             ("IVF1024,rabitqfs4,RFlat", "IVF1024,RaBitQ4,Refine(Flat)"),
             ("IVF1024,ScaNN32,RFlat", "IVF1024,ScaNN32,Refine(Flat)"),
             ("IVF1024,SQ4,Refine(SQ8)", "IVF1024,SQ4,Refine(SQ8)"),
+            ("IVF1024,ScaNN64 , soar,RFlat@ip", "IVF1024,ScaNN64,SOAR,Refine(Flat)@ip"),
+            ("IVF1024,Flat,SOAR", "IVF1024,Flat,SOAR"),
+            ("OPQ8,IVF1024,PQ8x4fs,Soar", "OPQ8,IVF1024,PQ8x4fs,SOAR"),
         ];
         for (input, canonical) in table {
             assert_eq!(input.parse::<Spec>().map(|spec| spec.to_string()), Ok(canonical.to_owned()), "{input:?}");
@@ -597,6 +613,7 @@ mod tests {
         let m0 = "M0, `Flat`, `SQ8`, `SQ6`, `SQ4` or `Block`";
         let by = "`Flat`, `f16`, `bf16` or `SQ8`";
         let refine = "`Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
+        let soar_or_refine = "`SOAR`, `Refine(Flat)`, `Refine(f16)`, `Refine(bf16)` or `Refine(SQ8)`";
         let lists = "`Flat`, `SQ8`, `SQ6`, `SQ4`, `PQ`, `RaBitQ` or `ScaNN`";
         let (either, tail, end) = (
             "`Auto`, `Flat`, `SQ8`, `SQ6`, `SQ4`, `HNSW`, `NSW`, `Vamana`, `DEG`, `IVF`, `OPQ`, `KDTree`, `BallTree`, `KDForest`, `RPForest`, `Annoy` or `KMeansTree`",
@@ -622,8 +639,13 @@ mod tests {
             ("IVF1024,PQ", 11, "groups from 1 to 65536", "", None),
             ("IVF1024,PQ64x5", 13, "`x4fs` or `x8`", "x5", None),
             ("IVF1024,RaBitQ9", 15, "bits from 1 to 8", "9", None),
-            ("IVF1024,PQ64,", 14, refine, "", None),
-            ("IVF1024,Flat,RFlat", 13, "`@` or the end", ",", None),
+            ("IVF1024,PQ64,", 14, soar_or_refine, "", None),
+            ("IVF1024,PQ64,SOAR,", 19, refine, "", None),
+            ("IVF1024,PQ64,SOAR,SOAR", 19, refine, "SOAR", None),
+            ("IVF1024,PQ64,RFlat,SOAR", 19, "`@` or the end", ",", None),
+            ("IVF1024,PQ64,SOAR;", 18, "`,`, `@` or the end", ";", None),
+            ("IVF1024,Flat,RFlat", 14, "`SOAR`", "RFlat", None),
+            ("IVF1024,Flat,SOAR,RFlat", 18, "`@` or the end", ",", None),
             ("OPQ64,PQ64", 7, "`IVF`", "PQ64", None),
             ("OPQ64,IVF8,PQ32", 12, "`PQ64` or `PQ64x4fs`", "PQ32", None),
             ("OPQ64,IVF8,Flat", 12, "`PQ64` or `PQ64x4fs`", "Flat", None),

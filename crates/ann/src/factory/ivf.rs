@@ -18,16 +18,19 @@ const ROTATE: usize = 8;
 /// How much more an error along a row counts under products: 2 to 4 suit most rows (Guo et al., arXiv:1908.10396).
 const ETA: f32 = 2.5;
 
-/// Lists of the vectors, which `T` holds.
+/// How much dearer an error along that of the first list is where rows have a second one (Sun et al., arXiv:2404.00774).
+const SOAR: f32 = 1.0;
+
+/// Lists of the vectors, which `T` holds; with `soar` every row lies in two.
 pub(super) fn ivf<T: Element>(
-    nlist: usize,
+    (nlist, soar): (usize, bool),
     list: ListCode,
     refine: Option<Refine>,
     vectors: MatrixView<'_, f32>,
     options: &BuildOptions<'_>,
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let metric = options.metric;
-    let making = Making { nlist, list, vectors, options };
+    let making = Making { nlist, list, soar, vectors, options };
     if matches!(list, ListCode::Scann { .. }) && !cfg!(feature = "scann") {
         return Err(Error::Feature { what: list.to_string(), feature: "scann" });
     }
@@ -46,6 +49,7 @@ pub(super) fn ivf<T: Element>(
 struct Making<'a> {
     nlist: usize,
     list: ListCode,
+    soar: bool,
     vectors: MatrixView<'a, f32>,
     options: &'a BuildOptions<'a>,
 }
@@ -60,7 +64,8 @@ impl Making<'_> {
 
     fn over<S: RowStore>(&self, store: S) -> Result<Box<dyn AnyIndex>, Error> {
         let &BuildOptions { metric, seed, par, monitor, .. } = self.options;
-        let params = IvfParams { nlist: self.nlist, code: code(self.list, metric), seed, ..IvfParams::default() };
+        let (code, soar) = (code(self.list, metric), self.soar.then_some(SOAR));
+        let params = IvfParams { nlist: self.nlist, code, soar, seed, ..IvfParams::default() };
         Ok(Box::new(Erased::new(Ivf::build(store, self.vectors, metric, &params, par, monitor)?)))
     }
 }
@@ -116,7 +121,7 @@ impl<S: RowStore> Dense for Ivf<S> {
                 None => (ListCode::Flat, None),
             },
         };
-        Structure::Ivf { nlist, list, refine }
+        Structure::Ivf { nlist, list, soar: self.params().soar.is_some(), refine }
     }
 
     fn store(&self) -> &S {

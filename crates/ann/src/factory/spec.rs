@@ -69,6 +69,7 @@ pub(super) const GROUPS: RangeInclusive<usize> = 1..=1 << 16;
 /// | `OPQ64,IVF1024,PQ64x4fs,RFlat` | rows are turned first so that groups suit them |
 /// | `IVF1024,RaBitQ2,RFlat` | RaBitQ codes around the centres, 1 to 8 bits for each value; `RaBitQ` as `RaBitQ1` |
 /// | `IVF1024,ScaNN64,RFlat` | as `PQ64x4fs`, but codes are chosen by their anisotropic loss where distances are products |
+/// | `IVF1024,ScaNN64,SOAR,RFlat`, `IVF1024,Flat,SOAR`, .. | every row lies in a second list as well, whose error is none of the first one's |
 /// | `Auto` or `Auto,Speed`, `Auto,Balanced`, `Auto,Compact` | what suits the rows, for the most speed, less memory, the least |
 /// | `Flat@ip`, `HNSW32@cosine` | any of these, for one metric: a name that [`Metric`] reads |
 ///
@@ -158,6 +159,8 @@ pub enum Structure {
         nlist: usize,
         /// What lies in them.
         list: ListCode,
+        /// Whether every row lies in a second list, chosen by SOAR: half the lists find about as much.
+        soar: bool,
         /// What gives the distances that are returned; `None` is what lies in the lists.
         refine: Option<Refine>,
     },
@@ -416,11 +419,11 @@ impl fmt::Display for Structure {
             Self::KMeansTree { branching } => write!(f, "KMeansTree{branching}"),
             Self::Deg { degree } => write!(f, "DEG{degree}"),
             Self::Blocks { links, bits } => write!(f, "{links},Block{bits}"),
-            Self::Ivf { nlist, list, refine } => {
+            Self::Ivf { nlist, list, soar, refine } => {
                 if let ListCode::Pq { m, turned: true, .. } = list {
                     write!(f, "OPQ{m},")?;
                 }
-                write!(f, "IVF{nlist},{list}")?;
+                write!(f, "IVF{nlist},{list}{}", if *soar { ",SOAR" } else { "" })?;
                 refine.map_or(Ok(()), |refine| write!(f, ",{refine}"))
             }
             Self::Auto(profile) => profile.fmt(f),
@@ -460,9 +463,9 @@ mod tests {
             GROUPS.prop_map(|m| ListCode::Scann { m }),
         ];
         let refine = prop::option::of(prop::sample::select(Refine::ALL.to_vec()));
-        let ivf = (NLIST, list, refine).prop_map(|(nlist, list, refine)| {
+        let ivf = (NLIST, list, any::<bool>(), refine).prop_map(|(nlist, list, soar, refine)| {
             let refine = refine.filter(|_| list != ListCode::Flat);
-            Structure::Ivf { nlist, list, refine }
+            Structure::Ivf { nlist, list, soar, refine }
         });
         prop_oneof![
             Just(Structure::Flat),

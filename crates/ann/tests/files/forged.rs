@@ -220,7 +220,7 @@ fn every_lie_is_refused() {
     hold(|docket: &Docket| {
         for sample in graphs() {
             let forger = Forger::new(&sample);
-            let honest = Forgery::of(&forger.honest);
+            let honest: Forgery = Forgery::of(&forger.honest);
             assert!(honest.index.layers.len() >= 2, "lies about two upper layers need them");
             let on_labels = LIES_ON_LABELS.iter().filter(|_| honest.labels.is_some());
             let on_norms = LIES_ON_NORMS.iter().filter(|_| !honest.index.store.inverse_norms.is_empty());

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The whole file: an index with its labels.
-pub(crate) struct Forgery {
+pub(crate) struct Forgery<I = Graph> {
     pub(crate) kind: &'static str,
     pub(crate) version: u16,
     pub(crate) meta: Meta,
     pub(crate) labels: Option<Vec<u64>>,
     /// A bit per row that was removed.
     pub(crate) dead: Option<Vec<u64>>,
-    pub(crate) index: Graph,
+    pub(crate) index: I,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub(crate) enum Values {
     F32(Vec<f32>),
 }
 
-impl Forgery {
+impl<I: Persist> Forgery<I> {
     /// Takes the file at `path` apart.
     pub(crate) fn of(path: &Path) -> Self {
         let archive = Archive::open(path, ann::io::container::OpenMode::Read).unwrap();

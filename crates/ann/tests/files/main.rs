@@ -6,6 +6,8 @@
 
 mod damaged;
 mod forged;
+#[cfg(feature = "ivf_pq")]
+mod forged_lists;
 mod forgery;
 mod sample;
 mod trial;

@@ -23,6 +23,15 @@ pub(crate) fn graphs() -> Vec<Sample> {
     ]
 }
 
+/// Lists of RaBitQ codes without rows, and the same with every row in two.
+#[cfg(feature = "ivf_pq")]
+pub(crate) fn lists() -> Vec<Sample> {
+    vec![
+        sample_of("IVF4,RaBitQ1", "RaBitQ codes alone", ElementKind::U8, Metric::L2, false),
+        sample_of("IVF4,RaBitQ1,SOAR", "rows in two lists", ElementKind::U8, Metric::L2, false),
+    ]
+}
+
 /// Graphs, trees, and partitions: lists alone, with codes before rows, and of codes alone.
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = graphs();
@@ -38,6 +47,8 @@ pub(crate) fn all() -> Vec<Sample> {
         sample_of("IVF4,RaBitQ1,RFlat", "lists, codes, bf16", ElementKind::Bf16, Metric::L2, true),
         sample_of("IVF4,PQ3x4fs", "lists of codes alone", ElementKind::U8, Metric::InnerProduct, false),
     ]);
+    #[cfg(feature = "ivf_pq")]
+    all.extend(lists());
     all
 }
 
