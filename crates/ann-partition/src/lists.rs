@@ -61,6 +61,7 @@ impl Lists {
 
     /// Lists of parts that were those of others: blocks of all lists one after the other, and how many rows each list has. `None` unless every row
     /// below `len` is somewhere, in `copies` places at the most, and nothing is anywhere else.
+    #[cfg(feature = "persist")]
     pub(crate) fn from_parts(
         ids: Buffer<u32>,
         codes: Buffer<u8>,

@@ -237,6 +237,10 @@ impl NodeRabitq {
         }
         self.rotation.apply(&out.centred, &mut out.rotated);
         out.rotated.resize(self.width(), 0.0);
+        if !out.rotated.iter().all(|x| x.is_finite()) {
+            // Beyond what numbers hold all rows are as far.
+            out.rotated.fill(0.0);
+        }
         if self.is_squared() {
             out.base = dot(&out.rotated, &out.rotated);
         }

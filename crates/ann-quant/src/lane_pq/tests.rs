@@ -52,7 +52,8 @@ fn estimates_are_near_and_nearer_with_more_bits() {
         let fine = error(metric, &params(128, 4, None));
         let bytes = error(metric, &params(128, 8, None));
         let turned = error(metric, &params(32, 4, Some(2)));
-        assert!(coarse < 1.0 && fine < 0.7 * coarse && bytes < 0.5 * fine, "{metric}: {coarse} {fine} {bytes}");
+        // Half a bit per column says little; what it does say is less wrong with more bits.
+        assert!(fine < 0.5 && fine < 0.7 * coarse && bytes < 0.5 * fine, "{metric}: {coarse} {fine} {bytes}");
         assert!(turned < 1.1 * coarse, "{metric}: {turned}, without turning {coarse}");
     }
 }
