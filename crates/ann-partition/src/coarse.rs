@@ -86,12 +86,13 @@ impl Centres {
         ids.clear();
         // Twice as many as are wanted, of which codes put the right ones first.
         let want = 2 * nprobe + 8;
+        // Also where it is not needed, so that a search of fewer lists need not ask for room.
+        pool.reset(want);
         if let Some((codec, codes)) = &self.codes {
             codec.prepare(query, &mut prepared.rabitq);
             if want < count / 2 {
                 let (block_len, origin) = (codec.codes_len(LANES), codec.origin(&prepared.rabitq));
                 let (mut out, mut near) = ([[0.0; LANES]; BLOCKS], [0; BLOCKS]);
-                pool.reset(want);
                 for (chunk, blocks) in codes.chunks(BLOCKS * block_len).enumerate() {
                     let many = blocks.len() / block_len;
                     codec.score_blocks(

