@@ -35,6 +35,8 @@ mod memory;
 mod packed;
 pub mod reference;
 mod rows;
+#[cfg(target_arch = "x86_64")]
+mod short;
 
 pub use arch::{Arch, ArchError, Level};
 pub use element::{Element, Number};

@@ -1,14 +1,14 @@
 //! Eight floats in an AVX2 register, with fused multiply-add and half-precision conversion.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    __m128i, __m256, _mm_loadl_epi64, _mm_loadu_si128, _mm256_cvtph_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_maskload_ps,
 };
 
-use bytemuck::Zeroable;
 use half::{bf16, f16};
 
 use super::{Lanes, Load};
+use crate::short::short;
 
 /// The token: AVX2, FMA and F16C are present.
 #[derive(Clone, Copy)]
@@ -94,24 +94,37 @@ impl V3 {
     }
 
     #[inline(always)]
-    fn convert(self, a: __m256i) -> __m256 {
-        self.0.avx._mm256_cvtepi32_ps(a)
+    fn widen_bf16(self, a: __m128i) -> __m256 {
+        let upper = self.0.avx2._mm256_slli_epi32::<16>(self.0.avx2._mm256_cvtepu16_epi32(a));
+        self.0.avx._mm256_castsi256_ps(upper)
+    }
+
+    #[inline(always)]
+    fn widen_f16(self, a: __m128i) -> __m256 {
+        // SAFETY: the token proves F16C.
+        unsafe { _mm256_cvtph_ps(a) }
+    }
+
+    #[inline(always)]
+    fn widen_u8(self, a: __m128i) -> __m256 {
+        self.0.avx._mm256_cvtepi32_ps(self.0.avx2._mm256_cvtepu8_epi32(a))
+    }
+
+    #[inline(always)]
+    fn widen_i8(self, a: __m128i) -> __m256 {
+        self.0.avx._mm256_cvtepi32_ps(self.0.avx2._mm256_cvtepi8_epi32(a))
     }
 }
 
-/// Eight elements, of which the first `n < 8` come from memory and the others are zero.
+/// The first `n < 8` elements, and zeros behind them, as the register that eight of them are loaded into.
 ///
 /// # Safety
 /// - `n` elements can be read from `at` on.
 #[inline(always)]
-unsafe fn padded<T: Zeroable + Copy>(at: *const T, n: usize) -> [T; 8] {
-    // SAFETY: n elements can be read, by the caller, and nothing writes to a row while it is borrowed.
-    let elements = unsafe { std::slice::from_raw_parts(at, n) };
-    let mut padded = [T::zeroed(); 8];
-    for (place, &element) in padded.iter_mut().zip(elements) {
-        *place = element;
-    }
-    padded
+unsafe fn padded<T>(at: *const T, n: usize) -> __m128i {
+    const { assert!(size_of::<T>() <= 2, "eight elements fit the register") };
+    // SAFETY: n elements can be read, by the caller.
+    pulp::cast(unsafe { short(at.cast(), n * size_of::<T>()) })
 }
 
 impl Load<f32> for V3 {
@@ -137,17 +150,13 @@ impl Load<bf16> for V3 {
     #[inline(always)]
     unsafe fn load(self, at: *const bf16) -> __m256 {
         // SAFETY: 16 bytes can be read, by the caller; SSE2 is part of every x86-64 target.
-        let a = unsafe { _mm_loadu_si128(at.cast()) };
-        let upper = self.0.avx2._mm256_slli_epi32::<16>(self.0.avx2._mm256_cvtepu16_epi32(a));
-        self.0.avx._mm256_castsi256_ps(upper)
+        self.widen_bf16(unsafe { _mm_loadu_si128(at.cast()) })
     }
 
     #[inline(always)]
     unsafe fn load_part(self, at: *const bf16, n: usize) -> __m256 {
         // SAFETY: n elements can be read, by the caller.
-        let padded = unsafe { padded(at, n) };
-        // SAFETY: eight elements.
-        unsafe { self.load(padded.as_ptr()) }
+        self.widen_bf16(unsafe { padded(at, n) })
     }
 }
 
@@ -155,17 +164,13 @@ impl Load<f16> for V3 {
     #[inline(always)]
     unsafe fn load(self, at: *const f16) -> __m256 {
         // SAFETY: 16 bytes can be read, by the caller; SSE2 is part of every x86-64 target.
-        let a = unsafe { _mm_loadu_si128(at.cast()) };
-        // SAFETY: the token proves F16C.
-        unsafe { _mm256_cvtph_ps(a) }
+        self.widen_f16(unsafe { _mm_loadu_si128(at.cast()) })
     }
 
     #[inline(always)]
     unsafe fn load_part(self, at: *const f16, n: usize) -> __m256 {
         // SAFETY: n elements can be read, by the caller.
-        let padded = unsafe { padded(at, n) };
-        // SAFETY: eight elements.
-        unsafe { self.load(padded.as_ptr()) }
+        self.widen_f16(unsafe { padded(at, n) })
     }
 }
 
@@ -173,16 +178,13 @@ impl Load<u8> for V3 {
     #[inline(always)]
     unsafe fn load(self, at: *const u8) -> __m256 {
         // SAFETY: 8 bytes can be read, by the caller; SSE2 is part of every x86-64 target.
-        let a: __m128i = unsafe { _mm_loadl_epi64(at.cast()) };
-        self.convert(self.0.avx2._mm256_cvtepu8_epi32(a))
+        self.widen_u8(unsafe { _mm_loadl_epi64(at.cast()) })
     }
 
     #[inline(always)]
     unsafe fn load_part(self, at: *const u8, n: usize) -> __m256 {
         // SAFETY: n elements can be read, by the caller.
-        let padded = unsafe { padded(at, n) };
-        // SAFETY: eight elements.
-        unsafe { self.load(padded.as_ptr()) }
+        self.widen_u8(unsafe { padded(at, n) })
     }
 }
 
@@ -190,15 +192,12 @@ impl Load<i8> for V3 {
     #[inline(always)]
     unsafe fn load(self, at: *const i8) -> __m256 {
         // SAFETY: 8 bytes can be read, by the caller; SSE2 is part of every x86-64 target.
-        let a: __m128i = unsafe { _mm_loadl_epi64(at.cast()) };
-        self.convert(self.0.avx2._mm256_cvtepi8_epi32(a))
+        self.widen_i8(unsafe { _mm_loadl_epi64(at.cast()) })
     }
 
     #[inline(always)]
     unsafe fn load_part(self, at: *const i8, n: usize) -> __m256 {
         // SAFETY: n elements can be read, by the caller.
-        let padded = unsafe { padded(at, n) };
-        // SAFETY: eight elements.
-        unsafe { self.load(padded.as_ptr()) }
+        self.widen_i8(unsafe { padded(at, n) })
     }
 }

@@ -15,7 +15,7 @@ use crate::element::Element;
 pub(super) const BLOCK: usize = 1 << 15;
 
 /// Any 64 bytes that begin at n end in n bytes of ones.
-static MASKS: [u8; 128] = {
+pub(super) static MASKS: [u8; 128] = {
     let mut masks = [0; 128];
     let mut i = 64;
     while i < 128 {

@@ -5,7 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::sums::Isa;
+use super::sums::{Isa, MASKS};
+use crate::short::short;
 
 #[derive(Clone, Copy)]
 pub(super) struct V3;
@@ -30,6 +31,27 @@ impl Isa for V3 {
     unsafe fn load(start: *const u8) -> __m256i {
         // SAFETY: 32 bytes are readable, by the caller.
         unsafe { _mm256_loadu_si256(start.cast()) }
+    }
+
+    // A row shorter than a vector is read as two parts that overlap: see `short`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load_tail(start: *const u8, done: usize, len: usize) -> __m256i {
+        let rest = len - done;
+        // SAFETY: with a whole vector before the tail the last 32 bytes of the row are readable, and of the masks the 32 bytes that end in `rest`
+        // ones; otherwise the row is `rest` bytes long.
+        unsafe {
+            if done > 0 {
+                let ones = Self::load(MASKS.as_ptr().add(32 + rest));
+                return _mm256_and_si256(Self::load(start.add(len - 32)), ones);
+            }
+            if rest < 16 {
+                return _mm256_zextsi128_si256(bytemuck::cast(short(start, rest)));
+            }
+            let ones = _mm_loadu_si128(MASKS.as_ptr().add(32 + rest).cast());
+            let second = _mm_and_si128(_mm_loadu_si128(start.add(rest - 16).cast()), ones);
+            _mm256_set_m128i(second, _mm_loadu_si128(start.cast()))
+        }
     }
 
     #[inline]
