@@ -39,6 +39,29 @@ impl Visited {
         *mark = self.epoch;
         new
     }
+
+    /// Adds `nodes`, writes those that are new to the beginning of `new`, and says how many they are.
+    ///
+    /// # Panics
+    /// If there was no room made for a node, or there is none in `new`.
+    #[inline]
+    pub fn insert_all(&mut self, nodes: impl Iterator<Item = u32>, new: &mut [u32]) -> usize {
+        insert_all(&mut self.marks, self.epoch, nodes, new)
+    }
+}
+
+/// What a loop keeps in registers, since nothing that it writes can be what it reads: that takes arguments of a function.
+#[inline]
+fn insert_all(marks: &mut [u8], epoch: u8, nodes: impl Iterator<Item = u32>, new: &mut [u32]) -> usize {
+    let mut count = 0;
+    for node in nodes {
+        // Whether a node is new is a coin toss that no processor predicts: written always, kept by counting.
+        new[count] = node;
+        let mark = &mut marks[node as usize];
+        count += usize::from(*mark != epoch);
+        *mark = epoch;
+    }
+    count
 }
 
 #[cfg(test)]

@@ -27,8 +27,10 @@ use ann_core::{
     VectorError, VectorStore, lanes_for,
 };
 
-/// Most leaders: rows that are estimated to find where a walk begins.
-const LEADERS: usize = 1024;
+/// Most leaders: rows that are estimated to find where a walk begins. Twice as many cost more than they save.
+const LEADERS: usize = 256;
+/// Layers of so few rows are what leaders are taken from.
+const FEW_ROWS: usize = 1024;
 /// Cache lines asked for at a time: between the steps of a hop, so that asking never waits for room.
 const FEW: usize = 4;
 /// Lanes scored by one call.

@@ -199,16 +199,9 @@ impl Walk {
     fn meet(&mut self, graph: GraphView<'_>, oracle: &impl DistanceOracle, list: &[u32]) {
         let start = self.nodes.len();
         self.nodes.resize(start + list.len(), 0);
-        let mut count = start;
-        for &node in list {
-            if node == NONE {
-                break;
-            }
-            // Whether a node is new is a coin toss that no processor predicts: written always, kept by counting.
-            self.nodes[count] = node;
-            count += usize::from(self.visited.insert(node));
-        }
-        self.nodes.truncate(count);
+        let used = list.iter().copied().take_while(|&node| node != NONE);
+        let count = self.visited.insert_all(used, &mut self.nodes[start..]);
+        self.nodes.truncate(start + count);
         if let Some(rows) = graph.rows {
             self.rows.extend(self.nodes[start..].iter().map(|&node| rows[node as usize]));
         }

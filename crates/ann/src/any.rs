@@ -174,8 +174,11 @@ pub trait AnyIndex: Send + Sync {
                 ..BuildOptions::default()
             };
         }
-        BuildOptions::default()
+        BuildOptions { seed: self.seed(), ..BuildOptions::default() }
     }
+
+    /// What everything drawn at random depended on, of structures without links.
+    fn seed(&self) -> u64;
 
     /// Adds itself to a file as the part `index`.
     ///
@@ -356,6 +359,10 @@ pub(crate) trait Dense: Index<Vector = [f32]> + Sized + 'static {
     fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32>;
     /// The same structure over wider rows; `None` if it cannot be.
     fn with_store(&self, store: <Self::Store as RowStore>::Wide) -> Option<Self::Wide>;
+    /// As [`AnyIndex::seed`].
+    fn seed(&self) -> u64 {
+        0
+    }
     #[cfg(feature = "graph")]
     fn hierarchy(&self) -> Option<&Hierarchy> {
         None
@@ -501,6 +508,10 @@ impl<I: Dense> AnyIndex for Erased<I> {
     #[cfg(feature = "graph")]
     fn hierarchy(&self) -> Option<&Hierarchy> {
         self.index.hierarchy()
+    }
+
+    fn seed(&self) -> u64 {
+        self.index.seed()
     }
 
     #[cfg(feature = "io")]

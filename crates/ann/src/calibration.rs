@@ -250,8 +250,14 @@ impl Index {
         if self.is_empty() || k == 0 || self.any.structure() == Structure::Flat {
             return Ok(params);
         }
-        let why = "a recall was named, but how to reach it is not known: call `calibrate` first";
-        let calibration = self.calibration.as_ref().ok_or(Error::Calibration { why })?;
+        let Some(calibration) = &self.calibration else {
+            // Trees with bounds find everything unless they are told to stop.
+            if matches!(self.any.structure(), Structure::KdTree | Structure::BallTree) {
+                return Ok(SearchParams { checks: None, ..params });
+            }
+            let why = "a recall was named, but how to reach it is not known: call `calibrate` first";
+            return Err(Error::Calibration { why });
+        };
         let factor = calibration.factor(k, target);
         let factor = factor.ok_or_else(|| Error::OutOfReach { target, k, reachable: calibration.reachable(k) })?;
         Ok(self.looking(query, (calibration.norm, factor), params))

@@ -100,6 +100,18 @@ fn a_calibration_stays_with_the_index() {
     assert_eq!(index.calibration(), opened.calibration());
 }
 
+/// Exact indexes reach any recall without being told how; trees also where the caller names a budget beside it.
+#[test]
+fn what_is_exact_needs_no_calibration() {
+    let (base, test) = (rows(2_000, 6, 1), rows(50, 6, 3));
+    let exact = ann::index_factory("Flat", &base, Metric::L2).unwrap();
+    for spec in ["Flat", "KDTree", "BallTree"] {
+        let index = ann::index_factory(spec, &base, Metric::L2).unwrap();
+        let params = SearchParams { checks: Some(1), ..SearchParams::target_recall(0.999) };
+        assert_eq!(recall(&index, &exact, &test, 10, &params), 1.0, "{spec}");
+    }
+}
+
 #[test]
 fn what_cannot_be_calibrated_is_said() {
     let (base, learn) = (rows(500, 8, 1), rows(50, 8, 2));

@@ -1,6 +1,6 @@
 //! Writing pieces: all of them, or those of nodes whose links have changed.
 
-use super::{BlockHnsw, CHUNK, LEADERS, Layout, MOST_LANES};
+use super::{BlockHnsw, CHUNK, FEW_ROWS, LEADERS, Layout, MOST_LANES};
 use crate::BuildError;
 use crate::adjacency::NONE;
 use ann_core::simd::{Buffer, Rows};
@@ -68,13 +68,16 @@ impl<S: ReadRow, C: NodeCodec> BlockHnsw<S, C> {
         self.lead();
     }
 
-    /// Chooses the rows where walks begin: those of the lowest upper layer that has few enough, a random sample; without layers
-    /// rows at equal intervals.
+    /// Chooses the rows where walks begin: rows at equal intervals of the lowest upper layer that has few enough, which is a random sample; without layers
+    /// of all rows.
     fn lead(&mut self) {
         let (graph, codec, hierarchy) = (&self.graph, &self.codec, self.graph.hierarchy());
-        let layer = (1..hierarchy.layers()).find(|&layer| hierarchy.layer_len(layer) <= LEADERS);
+        let layer = (1..hierarchy.layers()).find(|&layer| hierarchy.layer_len(layer) <= FEW_ROWS);
         self.leaders = match layer {
-            Some(layer) => hierarchy.links(layer).map(|(row, _)| row).collect(),
+            Some(layer) => {
+                let step = hierarchy.layer_len(layer).div_ceil(LEADERS);
+                hierarchy.links(layer).map(|(row, _)| row).step_by(step.max(1)).collect()
+            }
             None => {
                 (0..LEADERS.min(graph.len())).map(|i| (i * graph.len() / LEADERS.min(graph.len())) as u32).collect()
             }

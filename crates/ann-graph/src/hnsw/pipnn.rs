@@ -93,6 +93,8 @@ pub struct Pipnn {
     pub quality: Quality,
     /// When a link makes another superfluous.
     pub rule: OcclusionRule,
+    /// Whether superfluous links fill the lists up, as in [`HnswParams::keep_pruned`].
+    pub keep_pruned: bool,
     /// Decides how rows are divided.
     pub seed: u64,
 }
@@ -100,7 +102,7 @@ pub struct Pipnn {
 impl Default for Pipnn {
     /// Up to 32 links, of the relative neighbourhood graph, of balanced quality.
     fn default() -> Self {
-        Self { max_degree: 32, quality: Quality::default(), rule: OcclusionRule::Nearest, seed: 0 }
+        Self { max_degree: 32, quality: Quality::default(), rule: OcclusionRule::Nearest, keep_pruned: false, seed: 0 }
     }
 }
 
@@ -108,7 +110,7 @@ impl Quality {
     fn effort(self, seed: u64) -> Effort {
         let (fanout, ef) = match self {
             Self::Fast => ([6, 2], None),
-            Self::Balanced => ([6, 2], Some(32)),
+            Self::Balanced => ([6, 2], Some(44)),
             Self::High => ([8, 3], Some(64)),
         };
         Effort { carving: Carving { most: 320, fanout, seed }, nearest: 6, ef }
@@ -128,8 +130,8 @@ impl Pipnn {
 
     /// The parameters of the graph, by which rows are inserted later.
     pub fn params(&self) -> HnswParams {
-        let Self { max_degree, rule, seed, .. } = *self;
-        HnswParams { m0: Some(max_degree), rule, seed, ..HnswParams::nsw(max_degree / 2) }
+        let Self { max_degree, rule, keep_pruned, seed, .. } = *self;
+        HnswParams { m0: Some(max_degree), rule, keep_pruned, seed, ..HnswParams::nsw(max_degree / 2) }
     }
 
     /// Links all rows of `store`; `monitor` hears of rows done, and may cancel, some ten times or more.
@@ -156,7 +158,8 @@ impl Pipnn {
             let mut linked = Candidates::new(rows, scale * SHIFT, CANDIDATES_PER_LINK * self.max_degree);
             let copies =
                 leaves::offer_nearest(store, carving, nearest, &mut linked, par, |_| monitor.report(0, total))?;
-            self.choose(store, &mut linked, coarse.as_ref().map(|coarse| (coarse, &copies)), par, |_, _, _| ());
+            let coarser = coarse.as_ref().map(|coarse| (coarse, &copies));
+            self.choose(store, &mut linked, coarser, false, par, |_, _, _| ());
             coarse = Some(linked);
         }
         let all = samples.pop().unwrap_or_default();
@@ -169,11 +172,11 @@ impl Pipnn {
             copies.link(&mut graph);
             connect(store, self.params(), graph, root)
         };
-        self.choose(store, &mut candidates, coarse, par, |_, _, _| ());
+        self.choose(store, &mut candidates, coarse, self.keep_pruned && ef.is_none(), par, |_, _, _| ());
         if let Some(ef) = ef {
             monitor.report(3 * total / 4, total)?;
             let hierarchy = finish(&candidates);
-            self.choose(store, &mut candidates, coarse, par, |scratch, row, list| {
+            self.choose(store, &mut candidates, coarse, self.keep_pruned, par, |scratch, row, list| {
                 if copies.first(row) == row {
                     self.meet(store, &hierarchy, ef, row, list, scratch);
                     copies.unite(row, list);
@@ -181,26 +184,29 @@ impl Pipnn {
             });
         }
         let mut hierarchy = finish(&candidates);
-        let backbone = Backbone::of(store, root, self.max_degree / 2, self.selection(), self.seed, par);
+        let selection = Selection { rule: self.rule, keep_pruned: false };
+        let backbone = Backbone::of(store, root, self.max_degree / 2, selection, self.seed, par);
         hierarchy.upper.push(backbone.into_layer(root, self.max_degree / 2));
         monitor.report(total, total)?;
         Ok(hierarchy)
     }
 
-    /// Links every row to some of its candidates, to which `meet(scratch, row, candidates)` may add, and these to it.
+    /// Links every row to some of its candidates, to which `meet(scratch, row, candidates)` may add, and these to it;
+    /// with `keep_pruned` as many as there is room for.
     fn choose<S: VectorStore>(
         &self,
         store: &S,
         candidates: &mut Candidates,
         coarse: Option<(&Candidates, &Copies)>,
+        keep_pruned: bool,
         par: Par,
         meet: impl Fn(&mut Scratch<S>, u32, &mut Vec<Neighbor>) + Sync,
     ) {
-        let fill = self.max_degree * FILLED.0 / FILLED.1;
+        let fill = if keep_pruned { self.max_degree } else { self.max_degree * FILLED.0 / FILLED.1 };
         let pool = ScratchPool::default();
         candidates.replace(par, &pool, |scratch, row, list| {
             meet(scratch, row, list);
-            self.select(store, row, self.max_degree / 2, list, scratch);
+            self.select(store, row, self.max_degree / 2, keep_pruned, list, scratch);
         });
         let nearest = candidates.nearest();
         candidates.offer_back(par);
@@ -212,7 +218,7 @@ impl Pipnn {
                 return;
             }
             let mut rest = list.clone();
-            self.select(store, row, self.max_degree, list, scratch);
+            self.select(store, row, self.max_degree, false, list, scratch);
             rest.retain(|n| !list.contains(n));
             // Rows whose nearest this is: nothing else might lead to them.
             let is_child = |n: &Neighbor| nearest.of(n.id) == row;
@@ -224,24 +230,22 @@ impl Pipnn {
         });
     }
 
-    fn selection(&self) -> Selection {
-        Selection { rule: self.rule, keep_pruned: false }
-    }
-
     /// Leaves at most `degree` of the candidates of a row.
     fn select<S: VectorStore>(
         &self,
         store: &S,
         row: u32,
         degree: usize,
+        keep_pruned: bool,
         candidates: &mut Vec<Neighbor>,
         scratch: &mut Scratch<S>,
     ) {
+        let selection = Selection { rule: self.rule, keep_pruned };
         let Scratch { oracle, select, chosen, .. } = scratch;
         let oracle = store.oracle_at(row, oracle);
         candidates.iter().for_each(|n| oracle.prefetch(n.id));
         let base = Base { itself: oracle.distance(row), degree };
-        select_neighbors(store, self.selection(), |node| node, base, candidates, chosen, select);
+        select_neighbors(store, selection, |node| node, base, candidates, chosen, select);
         std::mem::swap(candidates, chosen);
     }
 

@@ -3,9 +3,9 @@
 //! Near the root rows are read from the store, in the order of places; a node of few rows has them all read into memory that is near the processor, and goes on there.
 
 use super::{Planes, RpForestParams};
-use crate::BuildError;
 use crate::euclid::{Euclid, Points};
 use crate::places::LEAF;
+use crate::{BuildError, ParamError};
 use ann_core::{Monitor, Par, ReadRow, ScratchPool, padded_len, split_mix};
 
 /// Rows of which the two centres are found, and how often.
@@ -74,6 +74,7 @@ pub(super) fn grow<S: ReadRow>(
     monitor: Monitor<'_>,
 ) -> Result<(Planes, Vec<u32>), BuildError> {
     let (len, trees) = (store.len(), params.trees);
+    check_places(len, trees)?;
     let pool = ScratchPool::<Memory>::default();
     let mut roots = Vec::with_capacity(trees);
     // Trees between two reports: enough for all threads of most machines.
@@ -91,6 +92,12 @@ pub(super) fn grow<S: ReadRow>(
     }
     monitor.report(len as u64, len as u64)?;
     Ok(Planes::of(roots, euclid.width(), len))
+}
+
+/// Leaves of all trees hold each row once per tree, and places in them are counted by u32.
+fn check_places(len: usize, trees: usize) -> Result<(), ParamError> {
+    let fits = len.checked_mul(trees).is_some_and(|places| u32::try_from(places).is_ok());
+    ParamError::unless(fits, "trees", trees, "so few that there are less than 2^32 rows in all trees together")
 }
 
 impl<S: ReadRow> Grower<'_, S> {
@@ -305,6 +312,21 @@ impl Planes {
         match slot {
             Some(slot) => self.children.as_mut_slice()[slot] = node,
             None => self.roots.push(node),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_places;
+
+    #[test]
+    fn more_places_than_numbers_are_refused() {
+        check_places(u32::MAX as usize, 1).unwrap();
+        check_places(1 << 28, 15).unwrap();
+        for (len, trees) in [(1 << 28, 16), (1 << 32, 1), (usize::MAX, 2)] {
+            let error = check_places(len, trees).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("trees is {trees}, must be so few")), "{error}");
         }
     }
 }

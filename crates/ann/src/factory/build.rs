@@ -29,8 +29,8 @@ pub struct BuildOptions<'a> {
     pub element: Option<ElementKind>,
     /// Graphs: candidates considered per inserted row.
     pub ef_construction: usize,
-    /// NSW and Vamana: links all rows at once, by partitions ([`ann_graph::Pipnn`]), and how much to do for good links; several times faster than row by
-    /// row, for links that take some 2 to 12 % more distances for the same recall. `None` inserts row by row, as HNSW always does.
+    /// NSW and Vamana: how much to do for good links when all rows are linked at once, by partitions ([`ann_graph::Pipnn`]). `None` inserts row by row, as
+    /// HNSW always does and rows that come later are: three times as long or more, for links that take about as many distances for the same recall.
     #[cfg(feature = "graph")]
     pub quality: Option<ann_graph::Quality>,
     /// Everything drawn at random depends on it and the rows alone.
@@ -49,7 +49,7 @@ impl Default for BuildOptions<'_> {
             element: None,
             ef_construction: 200,
             #[cfg(feature = "graph")]
-            quality: None,
+            quality: Some(ann_graph::Quality::Balanced),
             seed: 0,
             par: Par::default(),
             monitor: Monitor::new(),

@@ -52,23 +52,33 @@ fn tree<T: Element, C: Named>(
 #[cfg(feature = "io")]
 pub(crate) trait Named: ann_tree::Stored {
     fn structure(params: &Self::Params) -> Structure;
+    fn seed(params: &Self::Params) -> u64;
 }
 
 /// Cells with a name in a spec.
 #[cfg(not(feature = "io"))]
 pub(crate) trait Named: ann_tree::Cells {
     fn structure(params: &Self::Params) -> Structure;
+    fn seed(params: &Self::Params) -> u64;
 }
 
 impl Named for Planes {
     fn structure(params: &RpForestParams) -> Structure {
         Structure::RpForest { trees: params.trees }
     }
+
+    fn seed(params: &RpForestParams) -> u64 {
+        params.seed
+    }
 }
 
 impl Named for Centres {
     fn structure(params: &KMeansTreeParams) -> Structure {
         Structure::KMeansTree { branching: params.branching }
+    }
+
+    fn seed(params: &KMeansTreeParams) -> u64 {
+        params.seed
     }
 }
 
@@ -89,7 +99,7 @@ impl<C: Named, S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense f
     }
 
     fn params(params: &SearchParams) -> TreeSearch {
-        TreeSearch { checks: params.checks }
+        params.of_tree()
     }
 
     fn search_row<F: Filter>(
@@ -114,6 +124,10 @@ impl<C: Named, S: RowStore<Wide: ReadRow + Reorder> + ReadRow + Reorder> Dense f
 
     fn with_store(&self, store: S::Wide) -> Option<Self::Wide> {
         CellTree::with_store(self, store)
+    }
+
+    fn seed(&self) -> u64 {
+        C::seed(self.params())
     }
 
     #[cfg(feature = "io")]

@@ -53,10 +53,10 @@ impl Linking<'_> {
             Links::Nsw { m } => HnswParams::nsw(m),
             Links::Vamana { max_degree } => HnswParams::vamana(max_degree),
         };
-        if let (1, Some(quality), false) = (params.max_layers, quality, keep_pruned)
+        if let (1, Some(quality)) = (params.max_layers, quality)
             && params.m0() >= FEWEST_AT_ONCE
         {
-            let batch = Pipnn { max_degree: params.m0(), quality, rule: params.rule, seed };
+            let batch = Pipnn { max_degree: params.m0(), quality, rule: params.rule, keep_pruned, seed };
             return Ok(batch.build(store, par, monitor)?);
         }
         let params = HnswParams { ef_construction, seed, keep_pruned, ..params };

@@ -128,6 +128,10 @@ impl<S: RowStore> Dense for Ivf<S> {
         self.store()
     }
 
+    fn seed(&self) -> u64 {
+        self.params().seed
+    }
+
     fn params(params: &SearchParams) -> IvfSearch {
         let nprobe = params.nprobe.unwrap_or(IvfSearch::default().nprobe);
         IvfSearch { nprobe, limits: params.limits, ..IvfSearch::default() }

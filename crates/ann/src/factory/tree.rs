@@ -42,7 +42,7 @@ pub(super) fn forest<T: Element>(
 
 impl SearchParams {
     /// What trees are asked for.
-    fn of_tree(&self) -> TreeSearch {
+    pub(super) fn of_tree(&self) -> TreeSearch {
         TreeSearch { checks: self.checks }
     }
 }
@@ -57,151 +57,76 @@ pub(super) fn in_order(store: &impl RowStore, rows: &[u32]) -> Option<Matrix<f32
     Matrix::new(values, kept.dim()).ok()
 }
 
-impl<T: Element> Dense for KdTree<FlatStore<T>> {
-    type Store = FlatStore<T>;
-    type Wide = KdTree<FlatStore<f32>>;
+/// A tree over rows of `T`: all are called alike, and differ in what they are named, whether rows are in another order, and what they draw by.
+macro_rules! dense {
+    ($tree:ident, |$self:ident| structure: $structure:expr, vectors: $vectors:expr, seed: $seed:expr) => {
+        impl<T: Element> Dense for $tree<FlatStore<T>> {
+            type Store = FlatStore<T>;
+            type Wide = $tree<FlatStore<f32>>;
 
-    fn structure(&self) -> Structure {
-        Structure::KdTree
-    }
+            fn structure(&$self) -> Structure {
+                $structure
+            }
 
-    fn store(&self) -> &FlatStore<T> {
-        self.store()
-    }
+            fn store(&self) -> &FlatStore<T> {
+                self.store()
+            }
 
-    fn vectors(&self) -> Option<Matrix<f32>> {
-        in_order(self.store(), self.rows())
-    }
+            fn vectors(&$self) -> Option<Matrix<f32>> {
+                $vectors
+            }
 
-    fn params(params: &SearchParams) -> TreeSearch {
-        params.of_tree()
-    }
+            fn params(params: &SearchParams) -> TreeSearch {
+                params.of_tree()
+            }
 
-    fn search_row<F: Filter>(
-        &self,
-        row: u32,
-        k: usize,
-        params: &TreeSearch,
-        filter: &F,
-        scratch: &mut Self::Scratch,
-        out: &mut Vec<Neighbor>,
-    ) -> SearchStats {
-        KdTree::search_row(self, row, k, params, filter, scratch, out)
-    }
+            fn search_row<F: Filter>(
+                &self,
+                row: u32,
+                k: usize,
+                params: &TreeSearch,
+                filter: &F,
+                scratch: &mut Self::Scratch,
+                out: &mut Vec<Neighbor>,
+            ) -> SearchStats {
+                $tree::search_row(self, row, k, params, filter, scratch, out)
+            }
 
-    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
-        Ok(KdTree::extend(self, rows.rows(), par, monitor)?)
-    }
+            fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
+                Ok($tree::extend(self, rows.rows(), par, monitor)?)
+            }
 
-    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
-        KdTree::purge(self, dead, par)
-    }
+            fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
+                $tree::purge(self, dead, par)
+            }
 
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
-        KdTree::with_store(self, store)
-    }
+            fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
+                $tree::with_store(self, store)
+            }
 
-    #[cfg(feature = "io")]
-    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
-        writer.part("index", self)
-    }
+            fn seed(&$self) -> u64 {
+                $seed
+            }
+
+            #[cfg(feature = "io")]
+            fn save<'a>(
+                &'a self,
+                writer: &mut ann_io::container::Writer<'a>,
+            ) -> Result<(), ann_io::container::SaveError> {
+                writer.part("index", self)
+            }
+        }
+    };
 }
 
-impl<T: Element> Dense for BallTree<FlatStore<T>> {
-    type Store = FlatStore<T>;
-    type Wide = BallTree<FlatStore<f32>>;
-
-    fn structure(&self) -> Structure {
-        Structure::BallTree
-    }
-
-    fn store(&self) -> &FlatStore<T> {
-        self.store()
-    }
-
-    fn vectors(&self) -> Option<Matrix<f32>> {
-        in_order(self.store(), self.rows())
-    }
-
-    fn params(params: &SearchParams) -> TreeSearch {
-        params.of_tree()
-    }
-
-    fn search_row<F: Filter>(
-        &self,
-        row: u32,
-        k: usize,
-        params: &TreeSearch,
-        filter: &F,
-        scratch: &mut Self::Scratch,
-        out: &mut Vec<Neighbor>,
-    ) -> SearchStats {
-        BallTree::search_row(self, row, k, params, filter, scratch, out)
-    }
-
-    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
-        Ok(BallTree::extend(self, rows.rows(), par, monitor)?)
-    }
-
-    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
-        BallTree::purge(self, dead, par)
-    }
-
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
-        BallTree::with_store(self, store)
-    }
-
-    #[cfg(feature = "io")]
-    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
-        writer.part("index", self)
-    }
-}
-
-impl<T: Element> Dense for KdForest<FlatStore<T>> {
-    type Store = FlatStore<T>;
-    type Wide = KdForest<FlatStore<f32>>;
-
-    fn structure(&self) -> Structure {
-        Structure::KdForest { trees: self.params().trees }
-    }
-
-    fn store(&self) -> &FlatStore<T> {
-        self.store()
-    }
-
-    fn params(params: &SearchParams) -> TreeSearch {
-        params.of_tree()
-    }
-
-    fn search_row<F: Filter>(
-        &self,
-        row: u32,
-        k: usize,
-        params: &TreeSearch,
-        filter: &F,
-        scratch: &mut Self::Scratch,
-        out: &mut Vec<Neighbor>,
-    ) -> SearchStats {
-        KdForest::search_row(self, row, k, params, filter, scratch, out)
-    }
-
-    fn extend(&mut self, rows: MatrixView<'_, f32>, par: Par, monitor: Monitor<'_>) -> Result<(), Error> {
-        Ok(KdForest::extend(self, rows.rows(), par, monitor)?)
-    }
-
-    fn purge(&mut self, dead: &RowSet, par: Par) -> Vec<u32> {
-        KdForest::purge(self, dead, par)
-    }
-
-    fn with_store(&self, store: FlatStore<f32>) -> Option<Self::Wide> {
-        KdForest::with_store(self, store)
-    }
-
-    #[cfg(feature = "io")]
-    fn save<'a>(&'a self, writer: &mut ann_io::container::Writer<'a>) -> Result<(), ann_io::container::SaveError> {
-        writer.part("index", self)
-    }
-}
+dense!(KdTree, |self| structure: Structure::KdTree, vectors: in_order(self.store(), self.rows()), seed: 0);
+dense!(BallTree, |self| structure: Structure::BallTree, vectors: in_order(self.store(), self.rows()), seed: 0);
+dense!(
+    KdForest,
+    |self| structure: Structure::KdForest { trees: self.params().trees },
+    vectors: self.store().vectors(),
+    seed: self.params().seed
+);
 
 #[cfg(test)]
 mod tests {
@@ -218,5 +143,22 @@ mod tests {
         }
         let index = crate::index_factory("KDTree", &rows, Metric::InnerProduct).unwrap();
         assert_eq!(index.search(&[0.1, 2.0], 1).unwrap()[0].label, 1);
+    }
+
+    /// What is built anew is what would have been built of the rows that are left.
+    #[test]
+    fn a_forest_keeps_its_seed_when_it_is_compacted() {
+        let rows = |n: usize| Matrix::new((0..8 * n).map(|i| (i * i % 1009) as f32).collect(), 8).unwrap();
+        let (options, checks) = (BuildOptions { seed: 7, ..BuildOptions::default() }, SearchParams::effort(60));
+        for spec in ["KDForest2", "RPForest2", "KMeansTree8"] {
+            let spec: Spec = spec.parse().unwrap();
+            let [mut index, fresh] = [900, 600].map(|n| spec.build(&rows(n), &options).unwrap());
+            index.remove(&(600..900).collect::<Vec<u64>>()).unwrap();
+            index.compact(Par::Serial).unwrap();
+            for query in rows(900).rows().skip(600) {
+                let found = [&index, &fresh].map(|index| index.search_with(query, 5, &checks).unwrap());
+                assert_eq!(found[0], found[1], "{spec}");
+            }
+        }
     }
 }
