@@ -127,6 +127,25 @@ fn sums_of_full_tables_do_not_overflow() {
     }
 }
 
+/// Sums may stay in 16 bits while all planes together fit: about that border, all entries are the largest.
+#[test]
+fn sums_over_planes_of_full_tables_do_not_overflow() {
+    for (groups, planes) in
+        [(64, 1), (65, 1), (21, 2), (22, 2), (9, 3), (10, 3), (4, 4), (2, 5), (1, 6), (1, 7), (1, 8)]
+    {
+        let tables = vec![255; groups * GROUP * 16];
+        let query = TableQuery { tables: &tables, planes, step: 1.0, offset: 0.0, add_scale: 0.0 };
+        let codes = vec![0x5a; query.block_len()];
+        let factors = vec![f16::ONE; 2 * LANES];
+        let expected = (255 * groups * GROUP * ((1 << planes) - 1)) as f32;
+        for arch in Arch::available() {
+            let mut out = [0.0; LANES];
+            LaneKernel::new(arch).estimate(&query, &codes, &factors, 0.0, f32::INFINITY, &mut out);
+            assert_eq!(out, [expected; LANES], "{arch:?}: {groups} groups, {planes} planes");
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "65 bytes of codes for 16 lanes, expected 64")]
 fn codes_that_do_not_fit_the_sums_are_refused() {
