@@ -101,7 +101,8 @@ impl IvfParams {
 pub struct IvfSearch {
     /// Lists that are scanned, at least 1; more where these hold fewer than `k` rows that may be returned.
     pub nprobe: usize,
-    /// Rows that the store measures, the nearest by code; `None` for what suits `k` and the codes. Nothing without codes or without rows.
+    /// Rows that the store measures, the nearest by code; `None` for what suits `k` and the codes, and of these only as many as the errors of
+    /// estimates seen so far in a search ask for. Nothing without codes or without rows.
     pub rerank: Option<usize>,
     /// What a search may cost.
     pub limits: Limits,

@@ -1,0 +1,150 @@
+//! What codes let through, measured by the store: nearest estimates first, until the rest cannot be among the results.
+//!
+//! How far estimates are off differs from query to query, and shows in the rows that are measured first. What follows is left out once the
+//! next estimate, less what they were off by, is beyond the farthest result. (With a bound from the codes in its place: Gao and Long,
+//! *RaBitQ*, SIGMOD 2024, section 3.3.)
+
+use ann_core::{DistanceOracle, Neighbor, SearchStats, TopK};
+
+/// Rows that are measured together.
+const CHUNK: usize = 16;
+
+/// Memory of a refinement.
+#[derive(Debug, Default)]
+pub(crate) struct Refining {
+    /// What may be near, by its estimate.
+    pub(crate) rows: Vec<Neighbor>,
+    ids: Vec<u32>,
+    distances: Vec<f32>,
+    top: TopK,
+}
+
+impl Refining {
+    /// Room for `depth` rows.
+    pub(crate) fn reserve(&mut self, depth: usize) {
+        self.rows.clear();
+        self.rows.reserve(depth);
+        self.ids.reserve(CHUNK);
+        self.distances.reserve(CHUNK);
+    }
+
+    /// Replaces `out` by the `k` nearest of `self.rows`, which are in the order of their estimates. All of them are measured where `slack` is
+    /// infinite, else those whose estimates are within so many mean errors of the results. With `gated` the oracle's own estimates say which
+    /// of these are measured exactly; they are not what `self.rows` has.
+    pub(crate) fn nearest<O: DistanceOracle>(
+        &mut self,
+        k: usize,
+        slack: f32,
+        gated: bool,
+        oracle: &O,
+        stats: &mut SearchStats,
+        out: &mut Vec<Neighbor>,
+    ) {
+        let Self { rows, ids, distances, top, .. } = self;
+        top.reset(k);
+        let mut threshold = f32::INFINITY;
+        let mut errors = 0.0;
+        let prefetch = |at: usize| rows[at.min(rows.len())..].iter().take(CHUNK).for_each(|n| oracle.prefetch(n.id));
+        prefetch(0);
+        for (i, chunk) in rows.chunks(CHUNK).enumerate() {
+            let at = i * CHUNK;
+            let error = (errors / at.max(1) as f32).sqrt();
+            if at >= k && chunk[0].distance - slack * error > threshold {
+                break;
+            }
+            prefetch(at + CHUNK);
+            ids.clear();
+            ids.extend(chunk.iter().map(|n| n.id));
+            distances.resize(ids.len(), 0.0);
+            if gated {
+                oracle.distances(ids, distances)
+            } else {
+                oracle.exact(ids, distances)
+            }
+            for (n, &distance) in chunk.iter().zip(&*distances) {
+                errors += (n.distance - distance) * (n.distance - distance);
+            }
+            if gated {
+                let mut near = distances.iter().map(|&distance| oracle.floor(distance) <= threshold);
+                ids.retain(|_| near.next() == Some(true));
+                distances.truncate(ids.len());
+                oracle.exact(ids, distances);
+            }
+            stats.refined += ids.len() as u64;
+            for (&id, &distance) in ids.iter().zip(&*distances) {
+                if distance <= threshold {
+                    top.push(Neighbor::new(id, distance));
+                    threshold = top.threshold();
+                }
+            }
+        }
+        out.clear();
+        top.drain_sorted(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Row `id` is at `exact[id]`, which its estimate misses by `off[id]`.
+    struct Line<'a>(&'a [(f32, f32)]);
+
+    impl DistanceOracle for Line<'_> {
+        fn distances(&self, ids: &[u32], out: &mut [f32]) {
+            ids.iter().zip(out).for_each(|(&id, out)| *out = self.0[id as usize].0);
+        }
+    }
+
+    fn refine(rows: &[(f32, f32)], k: usize, slack: f32) -> (Vec<Neighbor>, u64) {
+        let mut refining = Refining::default();
+        refining.rows = (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off)).collect();
+        refining.rows.sort_unstable();
+        let (mut stats, mut out) = (SearchStats::default(), Vec::new());
+        refining.nearest(k, slack, false, &Line(rows), &mut stats, &mut out);
+        (out, stats.refined)
+    }
+
+    fn sorted(rows: &[(f32, f32)], k: usize) -> Vec<Neighbor> {
+        let mut all: Vec<_> = (0u32..).zip(rows).map(|(id, &(exact, _))| Neighbor::new(id, exact)).collect();
+        all.sort_unstable();
+        all.truncate(k);
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn without_an_end_every_row_is_measured(
+            rows in proptest::collection::vec((0u8..50, -20i8..20), 0..120),
+            k in 0usize..40,
+        ) {
+            let rows: Vec<_> = rows.iter().map(|&(exact, off)| (f32::from(exact), f32::from(off))).collect();
+            let (out, refined) = refine(&rows, k, f32::INFINITY);
+            prop_assert_eq!(out, sorted(&rows, k));
+            prop_assert_eq!(refined, rows.len() as u64);
+        }
+
+        #[test]
+        fn estimates_without_errors_leave_the_far_rows_alone(
+            rows in proptest::collection::vec(0u8..200, 100..300),
+            k in 1usize..16,
+        ) {
+            let rows: Vec<_> = rows.iter().map(|&exact| (f32::from(exact), 0.0)).collect();
+            let (out, refined) = refine(&rows, k, 2.0);
+            let last = out.last().map_or(0.0, |n| n.distance);
+            let within = rows.iter().filter(|row| row.0 <= last).count();
+            prop_assert_eq!(out, sorted(&rows, k));
+            prop_assert!(refined <= (within + CHUNK) as u64);
+        }
+    }
+
+    #[test]
+    fn errors_beyond_numbers_end_nothing_early() {
+        // Estimates call the farthest rows the nearest, and the squares of their errors overflow.
+        let row = |i: u32| if i < 20 { (f32::MAX, -f32::MAX) } else { (i as f32, 0.0) };
+        let rows: Vec<_> = (0..64).map(row).collect();
+        let (out, _) = refine(&rows, 10, 2.0);
+        assert_eq!(out, sorted(&rows, 10));
+    }
+}
