@@ -98,9 +98,10 @@ mod tests {
     }
 
     fn refine(rows: &[(f32, f32)], k: usize, slack: f32) -> (Vec<Neighbor>, u64) {
-        let mut refining = Refining::default();
-        refining.rows = (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off)).collect();
-        refining.rows.sort_unstable();
+        let mut estimates: Vec<_> =
+            (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off)).collect();
+        estimates.sort_unstable();
+        let mut refining = Refining { rows: estimates, ..Refining::default() };
         let (mut stats, mut out) = (SearchStats::default(), Vec::new());
         refining.nearest(k, slack, false, &Line(rows), &mut stats, &mut out);
         (out, stats.refined)
