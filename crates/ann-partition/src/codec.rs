@@ -147,11 +147,17 @@ impl Codec {
     }
 }
 
+/// What codecs call a distance, in the scale of the metric; estimates may lie beyond its range.
+pub(crate) fn scaled(metric: Metric, estimate: f32) -> f32 {
+    if metric == Metric::Cosine { 0.5 * estimate } else { estimate }
+}
+
 /// What codecs call a distance as the metric has it.
 pub(crate) fn of_metric(metric: Metric, estimate: f32) -> f32 {
+    let estimate = scaled(metric, estimate);
     match metric {
         Metric::L2 => estimate.max(0.0),
-        Metric::Cosine => (0.5 * estimate).clamp(0.0, 2.0),
+        Metric::Cosine => estimate.clamp(0.0, 2.0),
         _ => estimate,
     }
 }

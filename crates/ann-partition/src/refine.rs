@@ -4,76 +4,44 @@
 //! next estimate, less what they were off by, is beyond the farthest result. (With a bound from the codes in its place: Gao and Long,
 //! *RaBitQ*, SIGMOD 2024, section 3.3.)
 
-use ann_core::{DistanceOracle, Neighbor, SearchStats, TopK};
+use crate::search::Found;
+use ann_core::{DistanceOracle, Neighbor, SearchStats};
 
 /// Rows that are measured together.
 const CHUNK: usize = 16;
 
-/// Memory of a refinement.
-#[derive(Debug, Default)]
-pub(crate) struct Refining {
-    /// What may be near, by its estimate.
-    pub(crate) rows: Vec<Neighbor>,
-    ids: Vec<u32>,
-    distances: Vec<f32>,
-    top: TopK,
-}
-
-impl Refining {
-    /// Room for `depth` rows.
-    pub(crate) fn reserve(&mut self, depth: usize) {
-        self.rows.clear();
-        self.rows.reserve(depth);
-        self.ids.reserve(CHUNK);
-        self.distances.reserve(CHUNK);
-    }
-
-    /// Replaces `out` by the `k` nearest of `self.rows`, which are in the order of their estimates. All of them are measured where `slack` is
-    /// infinite, else those whose estimates are within so many mean errors of the results. With `gated` the oracle's own estimates say which
-    /// of these are measured exactly; they are not what `self.rows` has.
-    pub(crate) fn nearest<O: DistanceOracle>(
+impl Found {
+    /// Replaces `out` by the `k` nearest of `self.estimated`, which is in order. All of them are measured where `slack` is infinite, else
+    /// those whose estimates are within so many root mean square errors of the results.
+    pub(crate) fn refine<O: DistanceOracle>(
         &mut self,
         k: usize,
         slack: f32,
-        gated: bool,
         oracle: &O,
         stats: &mut SearchStats,
         out: &mut Vec<Neighbor>,
     ) {
-        let Self { rows, ids, distances, top, .. } = self;
+        let Self { estimated, rows, distances, top, .. } = self;
         top.reset(k);
-        let mut threshold = f32::INFINITY;
-        let mut errors = 0.0;
-        let prefetch = |at: usize| rows[at.min(rows.len())..].iter().take(CHUNK).for_each(|n| oracle.prefetch(n.id));
-        prefetch(0);
-        for (i, chunk) in rows.chunks(CHUNK).enumerate() {
+        let (mut threshold, mut errors) = (f32::INFINITY, 0.0);
+        let prefetch = |chunk: &[Neighbor]| chunk.iter().take(CHUNK).for_each(|n| oracle.prefetch(n.id));
+        prefetch(estimated);
+        for (i, chunk) in estimated.chunks(CHUNK).enumerate() {
             let at = i * CHUNK;
             let error = (errors / at.max(1) as f32).sqrt();
             if at >= k && chunk[0].distance - slack * error > threshold {
                 break;
             }
-            prefetch(at + CHUNK);
-            ids.clear();
-            ids.extend(chunk.iter().map(|n| n.id));
-            distances.resize(ids.len(), 0.0);
-            if gated {
-                oracle.distances(ids, distances)
-            } else {
-                oracle.exact(ids, distances)
-            }
+            prefetch(&estimated[at + chunk.len()..]);
+            rows.clear();
+            rows.extend(chunk.iter().map(|n| n.id));
+            distances.resize(rows.len(), 0.0);
+            oracle.exact(rows, distances);
+            stats.refined += rows.len() as u64;
             for (n, &distance) in chunk.iter().zip(&*distances) {
                 errors += (n.distance - distance) * (n.distance - distance);
-            }
-            if gated {
-                let mut near = distances.iter().map(|&distance| oracle.floor(distance) <= threshold);
-                ids.retain(|_| near.next() == Some(true));
-                distances.truncate(ids.len());
-                oracle.exact(ids, distances);
-            }
-            stats.refined += ids.len() as u64;
-            for (&id, &distance) in ids.iter().zip(&*distances) {
                 if distance <= threshold {
-                    top.push(Neighbor::new(id, distance));
+                    top.push(Neighbor::new(n.id, distance));
                     threshold = top.threshold();
                 }
             }
@@ -98,12 +66,12 @@ mod tests {
     }
 
     fn refine(rows: &[(f32, f32)], k: usize, slack: f32) -> (Vec<Neighbor>, u64) {
-        let mut estimates: Vec<_> =
-            (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off)).collect();
-        estimates.sort_unstable();
-        let mut refining = Refining { rows: estimates, ..Refining::default() };
+        let estimates = (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off));
+        let mut found = Found::default();
+        found.estimated.extend(estimates);
+        found.estimated.sort_unstable();
         let (mut stats, mut out) = (SearchStats::default(), Vec::new());
-        refining.nearest(k, slack, false, &Line(rows), &mut stats, &mut out);
+        found.refine(k, slack, &Line(rows), &mut stats, &mut out);
         (out, stats.refined)
     }
 
@@ -142,8 +110,12 @@ mod tests {
 
     #[test]
     fn errors_beyond_numbers_end_nothing_early() {
-        // Estimates call the farthest rows the nearest, and the squares of their errors overflow.
-        let row = |i: u32| if i < 20 { (f32::MAX, -f32::MAX) } else { (i as f32, 0.0) };
+        // The first sixteen hold ten that are told exactly and six by far too near, whose squared errors overflow. The nearest come after them.
+        let row = |i: u32| match i {
+            0..10 => (1.0, 0.0),
+            10..16 => (f32::MAX, -f32::MAX),
+            _ => (0.5, 30.0),
+        };
         let rows: Vec<_> = (0..64).map(row).collect();
         let (out, _) = refine(&rows, 10, 2.0);
         assert_eq!(out, sorted(&rows, 10));

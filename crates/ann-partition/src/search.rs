@@ -1,19 +1,18 @@
 //! The search of one query.
 //!
 //! The nearest lists come first, so that what is found there keeps most of what comes later from being looked at. Codes leave the nearest
-//! `rerank` rows, which the store measures, nearest estimates first (`refine.rs`). Where that leaves fewer than `k` rows, the search goes on through further lists, nearest
-//! first, as far as it must. A filter is asked about rows whose codes are near enough, and before that where it accepts so few rows that most
-//! blocks hold none.
+//! `rerank` rows, which the store measures, nearest estimates first (`refine.rs`). Where that leaves fewer than `k` rows, the search goes on
+//! through further lists, nearest first, as far as it must. A filter is asked about rows whose codes are near enough, and before that where it
+//! accepts so few rows that most blocks hold none.
 
 use crate::coarse::Ranking;
-use crate::codec::{Codec, Query, of_metric};
+use crate::codec::{Codec, Query, of_metric, scaled};
 use crate::pool::Pool;
-use crate::refine::Refining;
 use crate::{Ivf, IvfSearch, ListRows};
 use ann_core::simd::Rows;
 use ann_core::simd::lanes::LANES;
 use ann_core::{
-    DistanceOracle, Filter, Index, MemoryUsage, Metric, Neighbor, Route, SearchStats, TopK, VectorError, VectorStore,
+    DistanceOracle, Filter, Index, MemoryUsage, Neighbor, Route, SearchStats, TopK, VectorError, VectorStore,
 };
 
 /// Blocks that are scored together: 128 rows.
@@ -24,8 +23,8 @@ const ROWS: usize = 256;
 const RARE: f64 = 0.05;
 /// Accepted rows that are measured without any list, for every list that would be scanned.
 const DIRECT: usize = 64;
-/// Mean errors of an estimate beyond the results up to which rows are measured where nobody says how many. On wordnet-113k with codes of one
-/// bit it costs .001 of recall and measures 46 to 53 rows in the place of 90 to 150; 1.5 costs .003.
+/// Root mean square errors of an estimate beyond the results up to which rows are measured where nobody says how many. On wordnet-113k with
+/// codes of one bit that costs up to .001 of recall and measures 46 to 53 rows in the place of 90 to 150; 1.5 costs up to .004.
 const SLACK: f32 = 2.0;
 
 /// Memory of a search.
@@ -56,7 +55,8 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<u32>,
     pub(crate) distances: Vec<f32>,
     pub(crate) top: TopK,
-    pub(crate) refining: Refining,
+    /// What the store is to measure, by its estimate.
+    pub(crate) estimated: Vec<Neighbor>,
     seen: Vec<bool>,
     /// What is found already, by number.
     known: Vec<u32>,
@@ -66,12 +66,13 @@ impl Found {
     /// Room for what a search may put here, so that a later one with another filter asks for none.
     fn reserve(&mut self, k: usize, depth: usize) {
         self.rows.clear();
-        self.rows.reserve(depth.max(ROWS));
+        self.rows.reserve(ROWS);
         self.distances.clear();
-        self.distances.reserve(depth.max(ROWS));
+        self.distances.reserve(ROWS);
         self.known.clear();
         self.known.reserve(k);
-        self.refining.reserve(depth);
+        self.estimated.clear();
+        self.estimated.reserve(depth);
     }
 }
 
@@ -81,7 +82,7 @@ pub(crate) struct Wanted {
     pub(crate) k: usize,
     /// Rows that pass codes or estimates.
     pub(crate) depth: usize,
-    /// Of these, how many mean errors of an estimate beyond the results are still measured.
+    /// Of these, how many root mean square errors of an estimate beyond the results are still measured.
     pub(crate) slack: f32,
 }
 
@@ -198,23 +199,22 @@ impl<S: ListRows> Ivf<S> {
         out: &mut Vec<Neighbor>,
     ) {
         out.clear();
-        let Found { pool, refining, .. } = found;
+        let Found { pool, estimated, .. } = found;
         if self.is_direct() {
             // Both places of a row are at the same distance, so they are neighbours.
             let mut last = None;
             out.extend(pool.sorted().filter(|n| last.replace(n.id) != Some(n.id)).take(k));
         } else if S::KEPT {
-            let coded = !matches!(self.codec, Codec::Rows);
-            let scale = if coded && self.metric == Metric::Cosine { 0.5 } else { 1.0 };
-            let rows = &mut refining.rows;
-            rows.clear();
-            rows.extend(pool.sorted().map(|n| Neighbor::new(n.id, scale * n.distance)));
+            let by_store = matches!(self.codec, Codec::Rows);
+            let of_pool = |n: Neighbor| if by_store { n.distance } else { scaled(self.metric, n.distance) };
+            estimated.clear();
+            estimated.extend(pool.sorted().map(|n| Neighbor::new(n.id, of_pool(n))));
             if self.params.soar.is_some() {
-                rows.sort_unstable_by(|a, b| (a.id, a).cmp(&(b.id, b)));
-                rows.dedup_by_key(|n| n.id);
-                rows.sort_unstable();
+                estimated.sort_unstable_by(|a, b| (a.id, a).cmp(&(b.id, b)));
+                estimated.dedup_by_key(|n| n.id);
+                estimated.sort_unstable();
             }
-            refining.nearest(k, slack, coded && S::Oracle::<'_>::ESTIMATES, oracle, stats, out);
+            found.refine(k, slack, oracle, stats, out);
         } else {
             for n in pool.sorted() {
                 if out.len() == k {
