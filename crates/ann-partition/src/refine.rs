@@ -2,21 +2,31 @@
 //!
 //! How far estimates are off differs from query to query, and shows in the rows that are measured first. What follows is left out once the
 //! next estimate, less what they were off by, is beyond the farthest result. (With a bound from the codes in its place: Gao and Long,
-//! *RaBitQ*, SIGMOD 2024, section 3.3.)
+//! *RaBitQ*, SIGMOD 2024, section 3.3.) Behind codes, a store that estimates is asked for its own estimates first: rows in halves are read
+//! whole only where their upper halves leave it open whether they are results.
 
 use crate::search::Found;
 use ann_core::{DistanceOracle, Neighbor, SearchStats};
+use std::cmp::Ordering;
 
 /// Rows that are measured together.
 const CHUNK: usize = 16;
 
+/// Whose estimates they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Estimates {
+    Codes,
+    Store,
+}
+
 impl Found {
-    /// Replaces `out` by the `k` nearest of `self.estimated`, which is in order. All of them are measured where `slack` is infinite, else
-    /// those whose estimates are within so many root mean square errors of the results.
+    /// Replaces `out` by the `k` nearest of `self.estimated`, which is in order: estimates of `by`. All of them are measured where `slack` is
+    /// infinite, else those whose estimates are within so many root mean square errors of the results.
     pub(crate) fn refine<O: DistanceOracle>(
         &mut self,
         k: usize,
         slack: f32,
+        by: Estimates,
         oracle: &O,
         stats: &mut SearchStats,
         out: &mut Vec<Neighbor>,
@@ -24,6 +34,7 @@ impl Found {
         let Self { estimated, rows, distances, top, .. } = self;
         top.reset(k);
         let (mut threshold, mut errors) = (f32::INFINITY, 0.0);
+        let asks_first = O::ESTIMATES && by == Estimates::Codes;
         let prefetch = |chunk: &[Neighbor]| chunk.iter().take(CHUNK).for_each(|n| oracle.prefetch(n.id));
         prefetch(estimated);
         for (i, chunk) in estimated.chunks(CHUNK).enumerate() {
@@ -36,12 +47,19 @@ impl Found {
             rows.clear();
             rows.extend(chunk.iter().map(|n| n.id));
             distances.resize(rows.len(), 0.0);
-            oracle.exact(rows, distances);
+            if asks_first { oracle.distances(rows, distances) } else { oracle.exact(rows, distances) }
+            errors += chunk.iter().zip(&*distances).map(|(n, d)| (n.distance - d) * (n.distance - d)).sum::<f32>();
+            if asks_first {
+                rows.clear();
+                let open = |estimate: f32| oracle.floor(estimate).partial_cmp(&threshold) != Some(Ordering::Greater);
+                rows.extend(chunk.iter().zip(&*distances).filter(|&(_, &d)| open(d)).map(|(n, _)| n.id));
+                distances.truncate(rows.len());
+                oracle.exact(rows, distances);
+            }
             stats.refined += rows.len() as u64;
-            for (n, &distance) in chunk.iter().zip(&*distances) {
-                errors += (n.distance - distance) * (n.distance - distance);
+            for (&id, &distance) in rows.iter().zip(&*distances) {
                 if distance <= threshold {
-                    top.push(Neighbor::new(n.id, distance));
+                    top.push(Neighbor::new(id, distance));
                     threshold = top.threshold();
                 }
             }
@@ -54,6 +72,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ann_core::TopK;
     use proptest::prelude::*;
 
     /// Row `id` is at `exact[id]`, which its estimate misses by `off[id]`.
@@ -65,13 +84,37 @@ mod tests {
         }
     }
 
+    /// As [`Line`], by a store that estimates itself, off by half at the most.
+    struct Halves<'a>(Line<'a>);
+
+    impl DistanceOracle for Halves<'_> {
+        const ESTIMATES: bool = true;
+
+        fn distances(&self, ids: &[u32], out: &mut [f32]) {
+            self.0.distances(ids, out);
+            ids.iter().zip(out).for_each(|(&id, out)| *out += if id % 2 == 0 { 0.5 } else { -0.5 });
+        }
+
+        fn exact(&self, ids: &[u32], out: &mut [f32]) {
+            self.0.distances(ids, out);
+        }
+
+        fn floor(&self, estimate: f32) -> f32 {
+            estimate - 0.5
+        }
+    }
+
     fn refine(rows: &[(f32, f32)], k: usize, slack: f32) -> (Vec<Neighbor>, u64) {
+        refine_by(&Line(rows), rows, k, slack)
+    }
+
+    fn refine_by(oracle: &impl DistanceOracle, rows: &[(f32, f32)], k: usize, slack: f32) -> (Vec<Neighbor>, u64) {
         let estimates = (0u32..).zip(rows).map(|(id, &(exact, off))| Neighbor::new(id, exact + off));
         let mut found = Found::default();
         found.estimated.extend(estimates);
         found.estimated.sort_unstable();
         let (mut stats, mut out) = (SearchStats::default(), Vec::new());
-        found.refine(k, slack, &Line(rows), &mut stats, &mut out);
+        found.refine(k, slack, Estimates::Codes, oracle, &mut stats, &mut out);
         (out, stats.refined)
     }
 
@@ -92,6 +135,28 @@ mod tests {
             let (out, refined) = refine(&rows, k, f32::INFINITY);
             prop_assert_eq!(out, sorted(&rows, k));
             prop_assert_eq!(refined, rows.len() as u64);
+        }
+
+        #[test]
+        fn a_store_that_estimates_measures_exactly_what_may_be_near(
+            rows in proptest::collection::vec((0u8..50, -20i8..20), 0..120),
+            k in 1usize..40,
+        ) {
+            let rows: Vec<_> = rows.iter().map(|&(exact, off)| (f32::from(exact), f32::from(off))).collect();
+            let (out, refined) = refine_by(&Halves(Line(&rows)), &rows, k, f32::INFINITY);
+            prop_assert_eq!(&out, &sorted(&rows, k));
+            // Until there are `k` nothing is too far, and then what is a whole distance farther than the farthest so far.
+            let mut near = TopK::new(k);
+            let mut order: Vec<_> = (0u32..).zip(&rows).map(|(id, row)| Neighbor::new(id, row.0 + row.1)).collect();
+            order.sort_unstable();
+            let mut most = 0;
+            for chunk in order.chunks(CHUNK) {
+                let threshold = near.threshold();
+                let exact = |n: &Neighbor| rows[n.id as usize].0;
+                most += chunk.iter().filter(|n| exact(n) - 1.0 <= threshold).count();
+                chunk.iter().for_each(|n| near.push(Neighbor::new(n.id, exact(n))));
+            }
+            prop_assert!(refined <= most as u64, "{} of {}", refined, most);
         }
 
         #[test]

@@ -8,6 +8,7 @@
 use crate::coarse::Ranking;
 use crate::codec::{Codec, Query, of_metric, scaled};
 use crate::pool::Pool;
+use crate::refine::Estimates;
 use crate::{Ivf, IvfSearch, ListRows};
 use ann_core::simd::Rows;
 use ann_core::simd::lanes::LANES;
@@ -205,8 +206,11 @@ impl<S: ListRows> Ivf<S> {
             let mut last = None;
             out.extend(pool.sorted().filter(|n| last.replace(n.id) != Some(n.id)).take(k));
         } else if S::KEPT {
-            let by_store = matches!(self.codec, Codec::Rows);
-            let of_pool = |n: Neighbor| if by_store { n.distance } else { scaled(self.metric, n.distance) };
+            let by = if matches!(self.codec, Codec::Rows) { Estimates::Store } else { Estimates::Codes };
+            let of_pool = |n: Neighbor| match by {
+                Estimates::Store => n.distance,
+                Estimates::Codes => scaled(self.metric, n.distance),
+            };
             estimated.clear();
             estimated.extend(pool.sorted().map(|n| Neighbor::new(n.id, of_pool(n))));
             if self.params.soar.is_some() {
@@ -214,7 +218,7 @@ impl<S: ListRows> Ivf<S> {
                 estimated.dedup_by_key(|n| n.id);
                 estimated.sort_unstable();
             }
-            found.refine(k, slack, oracle, stats, out);
+            found.refine(k, slack, by, oracle, stats, out);
         } else {
             for n in pool.sorted() {
                 if out.len() == k {

@@ -356,14 +356,17 @@ fn one_value_that_halves_cannot_hold_is_kept_in_whole_rows() {
     assert_eq!(index.search(rows.row(77), 1).unwrap()[0], Hit { label: 77, distance: 0.0 });
 }
 
-/// Rows long and many enough that the graph is built on bytes and walked on halves.
+/// Rows long and many enough that a graph is built on bytes and walked on halves, and lists are refined by halves first.
 #[test]
 fn long_rows_of_floats_are_found_exactly_filtered_saved_and_widened() {
     let rows = floats(4_200, 96, 11);
     let queries = floats(20, 96, 12);
-    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+    let lists: &[&str] = if cfg!(feature = "ivf_pq") { &["IVF16,Flat", "IVF16,RaBitQ2,RFlat"] } else { &[] };
+    let specs = ["HNSW16"].iter().chain(lists);
+    let metrics = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+    for (spec, metric) in specs.flat_map(|&spec| metrics.map(|metric| (spec, metric))) {
         let exact = ann::index_factory("Flat", &rows, metric).unwrap();
-        let mut index = ann::index_factory("HNSW16", &rows, metric).unwrap();
+        let mut index = ann::index_factory(spec, &rows, metric).unwrap();
         assert_eq!(index.element(), ElementKind::F32);
         let params = SearchParams::effort(1_000);
         let wide = |index: &Index, query| index.search_with(query, 10, &params).unwrap();
@@ -373,12 +376,12 @@ fn long_rows_of_floats_are_found_exactly_filtered_saved_and_widened() {
             for hit in wide(&index, query) {
                 hits += truth.iter().filter(|t| t.label == hit.label).count();
                 let same = truth.iter().find(|t| t.label == hit.label);
-                assert!(same.is_none_or(|t| (t.distance - hit.distance).abs() < 1e-5), "{metric}: {hit:?} {same:?}");
+                assert!(same.is_none_or(|t| (t.distance - hit.distance).abs() < 1e-5), "{spec} {metric}: {hit:?} {same:?}");
             }
             let odd = index.search_filtered(query, 30, &SearchParams::default(), &|label| label % 200 == 1).unwrap();
             assert_eq!(odd.len(), 21);
         }
-        assert!(hits >= 190, "{metric}: {hits} of 200");
+        assert!(hits >= 190, "{spec} {metric}: {hits} of 200");
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.ann");

@@ -2,12 +2,12 @@
 
 use super::build::{BuildOptions, Element};
 use super::quant::{Refined, encode};
-use super::{Code, Codes, ListCode, Refine, Structure};
+use super::{Code, Codes, ListCode, Refine, Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Effort, Erased, RowStore, SearchParams, compare_all};
 use ann_core::{
     ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, Rerank, RowSet,
-    SearchStats,
+    SearchStats, SplitStore,
 };
 use ann_partition::{Ivf, IvfParams, IvfSearch, NoRows};
 use ann_quant::{CodeStore, Sq};
@@ -21,7 +21,7 @@ const ETA: f32 = 2.5;
 /// How much dearer an error along that of the first list is where rows have a second one (Sun et al., arXiv:2404.00774).
 const SOAR: f32 = 1.0;
 
-/// Lists of the vectors, which `T` holds; with `soar` every row lies in two.
+/// Lists of the vectors, which `T` holds, in halves where these serve; with `soar` every row lies in two.
 pub(super) fn ivf<T: Element>(
     (nlist, soar): (usize, bool),
     list: ListCode,
@@ -33,6 +33,13 @@ pub(super) fn ivf<T: Element>(
     let making = Making { nlist, list, soar, vectors, options };
     if matches!(list, ListCode::Scann { .. }) && !cfg!(feature = "scann") {
         return Err(Error::Feature { what: list.to_string(), feature: "scann" });
+    }
+    let whole = matches!(list, ListCode::Flat) || refine == Some(Refine::Flat) && !matches!(list, ListCode::Codes(_));
+    if whole
+        && T::KIND == ElementKind::F32
+        && let Some(halves) = codes::halves(vectors, metric)
+    {
+        return making.over(halves);
     }
     match (list, refine) {
         (ListCode::Flat, _) => making.over(FlatStore::<T>::from_rows(vectors, metric)?),
@@ -223,6 +230,7 @@ fn flat(archive: &ann_io::container::Archive, rows: &str) -> Result<Box<dyn AnyI
         name if name == ElementKind::Bf16.name() => part::<FlatStore<bf16>>(archive),
         name if name == ElementKind::U8.name() => part::<FlatStore<u8>>(archive),
         name if name == ElementKind::I8.name() => part::<FlatStore<i8>>(archive),
+        SplitStore::NAME => part::<SplitStore>(archive),
         other => Err(archive.corrupt("rows", format!("`{other}`")).into()),
     }
 }
