@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
             m: number(before).parse()?,
             nbits: after.parse()?,
             rotate: (name == "opq").then_some(8),
-            eta: (name == "scann").then_some(2.5),
+            eta: (name == "scann").then_some(if metric == Metric::InnerProduct { 1.2 } else { 1.0 }),
         },
     };
     let list = |text: &str| text.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>();
@@ -78,8 +78,9 @@ where
     );
     let (mut scratch, mut out) = (IvfScratch::default(), Vec::new());
     for &nprobe in &nprobes {
-        for &rerank in &reranks {
-            let search = IvfSearch { nprobe, rerank: Some(rerank).filter(|&r| r > 0), ..IvfSearch::default() };
+        for (rerank, adaptive) in reranks.iter().flat_map(|&rerank| [(rerank, false), (rerank, true)]) {
+            let rerank = Some(rerank).filter(|&r| r > 0);
+            let search = IvfSearch { nprobe, adaptive, rerank, ..IvfSearch::default() };
             let mut best = f64::INFINITY;
             let (mut hits, mut evaluations, mut refined) = (0, 0, 0);
             for pass in 0..3 {
@@ -96,7 +97,9 @@ where
             }
             let n = queries.len() as f64;
             println!(
-                "nprobe {nprobe:4} rerank {rerank:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                "nprobe {nprobe:4}{} rerank {:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                if adaptive { ", adaptive," } else { "" },
+                rerank.unwrap_or(0),
                 hits as f64 / n / 10.0,
                 n / best,
                 evaluations as f64 / n,

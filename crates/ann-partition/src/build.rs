@@ -3,6 +3,7 @@
 use crate::coarse::{Centres, without_codes};
 use crate::codec::Codec;
 use crate::lists::Lists;
+use crate::probing::Margins;
 use crate::soar::{NO_LIST, second_lists};
 use crate::{Ivf, IvfError, IvfParams, ListCode, ListRows};
 use ann_core::simd::lanes::LANES;
@@ -26,6 +27,7 @@ struct Trained {
     codec: Codec,
     /// Of centres.
     coarse: Option<NodeRabitq>,
+    margins: Margins,
 }
 
 impl<S: ListRows> Ivf<S> {
@@ -54,7 +56,7 @@ impl<S: ListRows> Ivf<S> {
         par.install(|par| {
             let total = vectors.len() as u64;
             monitor.report(0, total)?;
-            let Trained { centres, codec, coarse } = train(vectors, metric, params, par)?;
+            let Trained { centres, codec, coarse, margins } = train(vectors, metric, params, par)?;
             monitor.report(0, total)?;
             let mut labels = vec![0; vectors.len()];
             assign(vectors, centres.view(), metric, &mut labels, par)?;
@@ -66,7 +68,7 @@ impl<S: ListRows> Ivf<S> {
             });
             let mut lists = Lists::new(places, centres.len(), codec.block_len());
             encode(&mut lists, &codec, &centres, vectors, par, monitor)?;
-            let centres = Centres::new(centres.view(), metric, coarse.as_ref())?;
+            let centres = Centres::new(centres.view(), metric, coarse.as_ref(), margins)?;
             Ok(Self { params: *params, metric, centres, codec, lists, store, depth: DEPTH })
         })
     }
@@ -122,7 +124,8 @@ fn train(vectors: MatrixView<'_, f32>, metric: Metric, params: &IvfParams, par: 
             Codec::Pq(Box::new(LanePq::train(residuals.view(), mean, radius, metric, &pq, par)?))
         }
     };
-    Ok(Trained { centres: found.centroids, codec, coarse: without_codes(coarse)? })
+    let margins = Margins::learn(sample.view(), found.centroids.view(), metric, par)?;
+    Ok(Trained { centres: found.centroids, codec, coarse: without_codes(coarse)?, margins })
 }
 
 /// Some rows as the metric keeps them, evenly spread with a random shift within each stretch.

@@ -6,10 +6,11 @@
 
 use crate::codec::Query;
 use crate::pool::Pool;
+use crate::probing::Margins;
 use ann_core::simd::Buffer;
 use ann_core::simd::lanes::LANES;
 use ann_core::{
-    DistanceOracle, FlatError, FlatStore, LaneCodec, MatrixView, Metric, Neighbor, NodeCodec, TopK, VectorStore,
+    DistanceOracle, FlatError, FlatStore, LaneCodec, MatrixView, Metric, Neighbor, NodeCodec, VectorStore,
     prepare_dense,
 };
 use ann_quant::{NodeRabitq, TrainError};
@@ -28,6 +29,7 @@ pub(crate) struct Centres {
     pub(crate) rows: FlatStore<f32>,
     /// Codes around the mean, and their codec; nothing where there are few centres.
     codes: Option<(NodeRabitq, Buffer<u8>)>,
+    pub(crate) margins: Margins,
     metric: Metric,
 }
 
@@ -39,7 +41,6 @@ pub(crate) struct Ranking {
     pool: Pool,
     ids: Vec<u32>,
     distances: Vec<f32>,
-    top: TopK,
     /// The lists, nearest first.
     pub(crate) found: Vec<Neighbor>,
 }
@@ -50,14 +51,15 @@ impl Centres {
         centres: MatrixView<'_, f32>,
         metric: Metric,
         codec: Option<&NodeRabitq>,
+        margins: Margins,
     ) -> Result<Self, FlatError> {
         let rows = FlatStore::from_rows(centres, plain(metric))?;
-        Ok(Self::over(rows, metric, codec))
+        Ok(Self::over(rows, metric, codec, margins))
     }
 
-    pub(crate) fn over(rows: FlatStore<f32>, metric: Metric, codec: Option<&NodeRabitq>) -> Self {
+    pub(crate) fn over(rows: FlatStore<f32>, metric: Metric, codec: Option<&NodeRabitq>, margins: Margins) -> Self {
         let codec = codec.filter(|_| rows.len() > FEW).map(|codec| codec.with_planes(PLANES));
-        let Some(Ok(codec)) = codec else { return Self { rows, metric, codes: None } };
+        let Some(Ok(codec)) = codec else { return Self { rows, metric, codes: None, margins } };
         let (width, block_len) = (codec.transformed_len(), codec.codes_len(LANES));
         let mut codes = Buffer::zeroed(rows.len().div_ceil(LANES) * block_len);
         let (mut transformed, origin) = (vec![0.0; LANES * width], vec![0.0; width]);
@@ -69,7 +71,7 @@ impl Centres {
             let near: Vec<&[f32]> = transformed.chunks_exact(width).take(ids.len()).collect();
             codec.encode(&origin, &near, LANES, out);
         }
-        Self { rows, metric, codes: Some((codec, codes)) }
+        Self { rows, metric, codes: Some((codec, codes)), margins }
     }
 
     /// The codec of the centres, for which [`Self::rank`] makes queries ready.
@@ -77,14 +79,22 @@ impl Centres {
         self.codes.as_ref().map(|(codec, _)| codec)
     }
 
-    /// Makes `query` ready and leaves the `nprobe` nearest lists in `ranking.found`, with distances in the scale of codecs.
-    pub(crate) fn rank(&self, query: &[f32], nprobe: usize, prepared: &mut Query, ranking: &mut Ranking) {
+    /// Makes `query` ready and leaves the `nprobe` nearest lists in `ranking.found`, so many in the mean over queries if that is adaptive, with distances in the scale
+    /// of codecs.
+    pub(crate) fn rank(
+        &self,
+        query: &[f32],
+        nprobe: usize,
+        adaptive: bool,
+        prepared: &mut Query,
+        ranking: &mut Ranking,
+    ) {
         let count = self.rows.len();
         let nprobe = nprobe.clamp(1, count);
-        let Ranking { query: unit, store, pool, ids, distances, found, top } = ranking;
+        let Ranking { query: unit, store, pool, ids, distances, found } = ranking;
         prepare_dense(query, self.metric, query.len(), unit);
         ids.clear();
-        // Twice as many as are wanted, of which codes put the right ones first.
+        // Twice as many as are wanted, of which codes put the right ones first; as many as an adaptive search may take.
         let want = 2 * nprobe + 8;
         // Also where it is not needed, so that a search of fewer lists need not ask for room.
         pool.reset(want);
@@ -124,10 +134,17 @@ impl Centres {
         }
         distances.resize(ids.len(), 0.0);
         self.rows.oracle(unit, store).distances(ids, distances);
-        top.reset(nprobe);
-        ids.iter().zip(&*distances).for_each(|(&id, &distance)| top.push(Neighbor::new(id, distance)));
         found.clear();
-        top.drain_sorted(found);
+        found.extend(ids.iter().zip(&*distances).map(|(&id, &distance)| Neighbor::new(id, distance)));
+        let most = if adaptive { Margins::most(nprobe) } else { nprobe };
+        if most < found.len() {
+            found.select_nth_unstable(most - 1);
+            found.truncate(most);
+        }
+        found.sort_unstable();
+        if adaptive {
+            self.margins.cut(query, nprobe, self.metric, count, found);
+        }
     }
 
     pub(crate) fn memory_usage(&self) -> usize {

@@ -4,7 +4,7 @@
 //! their list, which are scanned sixteen at a time, or numbers of rows alone. The store measures what the codes let through; where codes
 //! are all that is kept, [`NoRows`] is in its place.
 //!
-//! Read [`Ivf`], then in the order of a search: `coarse.rs` (which lists), `lists.rs` and `codec.rs` (what lies in them), `search.rs` and
+//! Read [`Ivf`], then in the order of a search: `coarse.rs` and `probing.rs` (which lists), `lists.rs` and `codec.rs` (what lies in them), `search.rs` and
 //! `refine.rs`; then how an index comes to be: `build.rs`, `update.rs`.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ mod coarse;
 mod codec;
 mod lists;
 mod pool;
+mod probing;
 mod refine;
 mod search;
 

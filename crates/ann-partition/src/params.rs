@@ -101,6 +101,9 @@ impl IvfParams {
 pub struct IvfSearch {
     /// Lists that are scanned, at least 1; more where these hold fewer than `k` rows that may be returned.
     pub nprobe: usize,
+    /// Whether `nprobe` is a mean: queries with many centres about as near look through up to twice as many lists, others through as few as half. That finds as much in fewer
+    /// rows. All lists are all lists.
+    pub adaptive: bool,
     /// Rows that the store measures, the nearest by code; `None` for what suits `k` and the codes, and of these only as many as the errors of
     /// estimates seen so far in a search ask for. Nothing without codes or without rows.
     pub rerank: Option<usize>,
@@ -110,6 +113,6 @@ pub struct IvfSearch {
 
 impl Default for IvfSearch {
     fn default() -> Self {
-        Self { nprobe: 8, rerank: None, limits: Limits::default() }
+        Self { nprobe: 8, adaptive: true, rerank: None, limits: Limits::default() }
     }
 }

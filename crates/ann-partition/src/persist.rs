@@ -5,6 +5,7 @@
 use crate::coarse::{Centres, plain};
 use crate::codec::Codec;
 use crate::lists::Lists;
+use crate::probing::Margins;
 use crate::{Ivf, IvfParams, ListCode, ListRows};
 use ann_core::{FlatStore, LaneCodec, Metric, VectorStore};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
@@ -27,6 +28,7 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         writer.meta(&Meta { params, metric, depth })?;
         writer.part("store", &self.store)?;
         writer.part("centres", &self.centres.rows)?;
+        writer.section("margins", self.centres.margins.parts())?;
         match &self.codec {
             Codec::Rows => {}
             Codec::Rabitq(codec) => writer.part("codec", &**codec)?,
@@ -93,7 +95,9 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         let lists = Lists::from_parts(ids, codes, &blocks, &lens, (store.len(), params.copies(), codec.block_len()))
             .ok_or_else(|| archive.corrupt("lists", "a row is in no list, in too many, or not there"))?;
         let depth = usize::try_from(depth).unwrap_or(usize::MAX).min(1 << 20);
-        let centres = Centres::over(centres, metric, coarse.as_ref());
+        let margins = Margins::from_parts(archive.section::<f32>("margins")?.to_vec(), centres.len())
+            .ok_or_else(|| archive.corrupt("margins", "no ascending numbers, one for every step"))?;
+        let centres = Centres::over(centres, metric, coarse.as_ref(), margins);
         Ok(Self { params, metric, centres, codec, lists, store, depth })
     }
 }

@@ -47,7 +47,11 @@ impl Found {
             rows.clear();
             rows.extend(chunk.iter().map(|n| n.id));
             distances.resize(rows.len(), 0.0);
-            if asks_first { oracle.distances(rows, distances) } else { oracle.exact(rows, distances) }
+            if asks_first {
+                oracle.distances(rows, distances)
+            } else {
+                oracle.exact(rows, distances)
+            }
             errors += chunk.iter().zip(&*distances).map(|(n, d)| (n.distance - d) * (n.distance - d)).sum::<f32>();
             if asks_first {
                 rows.clear();

@@ -301,7 +301,7 @@ impl<S: ListRows> Index for Ivf<S> {
             return Ok(stats);
         }
         let rare = known.is_some_and(|known| (known as f64) < RARE * self.store.len() as f64);
-        self.centres.rank(query, nprobe, prepared, ranking);
+        self.centres.rank(query, nprobe, params.adaptive, prepared, ranking);
         self.codec.prepare(query, self.centres.codec(), prepared);
         found.pool.reset(depth);
         for (i, list) in ranking.found.iter().enumerate() {
@@ -319,7 +319,7 @@ impl<S: ListRows> Index for Ivf<S> {
             found.seen.clear();
             found.seen.resize(self.nlist(), false);
             ranking.found.iter().for_each(|list| found.seen[list.id as usize] = true);
-            self.centres.rank(query, self.nlist(), prepared, ranking);
+            self.centres.rank(query, self.nlist(), false, prepared, ranking);
             for list in &ranking.found {
                 if found.pool.len() >= k {
                     break;

@@ -52,15 +52,22 @@ fn sound<S: ListRows>(index: &Ivf<S>) {
     }
 }
 
+/// Of so many lists for every query.
 fn recall<S: ListRows>(index: &Ivf<S>, set: &portable::Portable, nprobe: usize, rerank: Option<usize>) -> f64 {
+    measure(index, set, &IvfSearch { nprobe, rerank, adaptive: false, ..IvfSearch::default() }).0
+}
+
+/// Recall, and rows that were scanned for a query.
+fn measure<S: ListRows>(index: &Ivf<S>, set: &portable::Portable, search: &IvfSearch) -> (f64, f64) {
     let truth = ann_testkit::truth(set.base.view(), set.queries.view(), set.metric, 10);
-    let (mut scratch, mut out, mut hits) = (IvfScratch::default(), Vec::new(), 0);
-    let search = IvfSearch { nprobe, rerank, ..IvfSearch::default() };
+    let (mut scratch, mut out, mut hits, mut scanned) = (IvfScratch::default(), Vec::new(), 0, 0);
     for (i, query) in set.queries.rows().enumerate() {
-        index.search_with(query, 10, &search, &All, &mut scratch, &mut out).unwrap();
+        let stats = index.search_with(query, 10, search, &All, &mut scratch, &mut out).unwrap();
+        scanned += stats.evaluations;
         hits += out.iter().filter(|n| truth.ids(i).contains(&n.id)).count();
     }
-    hits as f64 / (10 * set.queries.len()) as f64
+    let queries = set.queries.len() as f64;
+    (hits as f64 / (10.0 * queries), scanned as f64 / queries)
 }
 
 /// The values of faiss 1.15 with 256 lists, whose centres start at other rows: of the rows themselves, and of codes alone.
@@ -125,6 +132,30 @@ fn recall_is_that_of_faiss() {
                 assert!(mean > expected - slack, "{name} {code:?} {nprobe} lists: {found:?}, faiss {expected}");
             }
         }
+    }
+}
+
+#[test]
+fn adaptive_searches_find_more_in_as_many_rows() {
+    for (set, metric) in [
+        (portable::mix128(4_000, 300), Metric::L2),
+        (portable::mix128(4_000, 300), Metric::Cosine),
+        (portable::spec256(4_000, 300), Metric::InnerProduct),
+    ] {
+        let set = portable::Portable { metric, ..set };
+        let index = flat(&set.base, metric, &params(150, ListCode::Rows));
+        let fixed = |nprobe| measure(&index, &set, &IvfSearch { nprobe, adaptive: false, ..IvfSearch::default() });
+        for nprobe in [8, 16] {
+            let adaptive = measure(&index, &set, &IvfSearch { nprobe, ..IvfSearch::default() });
+            let scanned = fixed(nprobe).1;
+            assert!((0.75..1.4).contains(&(adaptive.1 / scanned)), "{metric} {nprobe}: {} of {scanned}", adaptive.1);
+            // What so many rows find between the two numbers of lists around them.
+            let above = (1..).find(|&nprobe| fixed(nprobe).1 >= adaptive.1).unwrap();
+            let [a, b] = [above - 1, above].map(fixed);
+            let same = a.0 + (b.0 - a.0) * (adaptive.1 - a.1) / (b.1 - a.1);
+            assert!(adaptive.0 > same, "{metric} {nprobe}: {adaptive:?}, fixed {same}");
+        }
+        assert_eq!(measure(&index, &set, &IvfSearch { nprobe: 150, ..IvfSearch::default() }), (1.0, 4_000.0));
     }
 }
 

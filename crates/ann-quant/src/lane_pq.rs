@@ -4,13 +4,14 @@
 //! centre of its list. For a row `o + r` with code `r̂` the squared distance to a query is that to `o`, and `‖r‖² + 2⟨r̂, o⟩` which
 //! does not depend on the query, and `-2⟨q, r̂⟩` which does not depend on the centre: one table serves all lists. *Where we
 //! differ*: the product with `r̂` is multiplied by `‖r‖² / ⟨r, r̂⟩`, which makes it an unbiased estimate of that with `r` as in RaBitQ
-//! (arXiv:2405.12497), where squared distances to `r̂` are too small. Rows may be turned before they are grouped (OPQ, [`Opq`]), and
+//! (arXiv:2405.12497), where squared distances to `r̂` are too small; inner products have a factor of their own (`factors.rs`). Rows may be turned before they are grouped (OPQ, [`Opq`]), and
 //! codes chosen by their anisotropic loss ([`Anisotropic`](crate::Anisotropic)), both as for whole rows.
 //!
 //! Cost: `⌈m / 8⌉ · 4` bytes per lane at 4 bits, `m` bytes at 8, and 4 bytes of factors; a query `2^nbits dim` multiply-adds,
 //! and `dim²` more where rows are turned.
 
 use crate::anisotropic::choose;
+use crate::factors::{Products, half};
 use crate::floats::{largest, nearest, product};
 use crate::pq::Pq;
 use crate::{Opq, OpqParams, PqParams, Quantizer, TrainError};
@@ -331,11 +332,6 @@ impl LanePq {
     }
 }
 
-/// The nearest number of half precision that is finite.
-fn half(value: f32) -> f16 {
-    f16::from_f32(value.clamp(-65_504.0, 65_504.0))
-}
-
 impl LaneCodec for LanePq {
     type Query = LanePqQuery;
 
@@ -391,13 +387,18 @@ impl LaneCodec for LanePq {
                 }
                 self.pq.pack(indices.iter().copied(), &mut code);
                 self.pq.decode(&code, &mut decoded);
-                let (norm, along) = (product(residual, residual), product(residual, &decoded));
-                let factor = if along > 0.0 { norm / along } else { 0.0 };
+                let products = Products {
+                    norm: product(residual, residual),
+                    code: product(residual, &decoded),
+                    owner: product(residual, owner),
+                    owner_code: product(&decoded, owner),
+                };
+                let factor = products.factor(self.is_squared());
                 let (first, second) = match self.is_squared() {
-                    true => (norm + 2.0 * factor * product(&decoded, owner), -2.0 * factor),
+                    true => (products.norm + 2.0 * f64::from(factor) * products.owner_code, -2.0 * factor),
                     false => (0.0, -factor),
                 };
-                write(lane, half(first as f32 / self.add_scale()), half(second as f32));
+                write(lane, half(first as f32 / self.add_scale()), half(second));
             }
         }
     }

@@ -34,6 +34,7 @@ mod ternary;
 mod truncated;
 
 mod bits;
+mod factors;
 mod floats;
 mod kmeans;
 mod linalg;

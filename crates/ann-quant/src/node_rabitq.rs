@@ -2,11 +2,12 @@
 //!
 //! Gou, Gao, Xu, Long, *SymphonyQG*, SIGMOD 2025, arXiv:2411.12229, on the codes of Gao and Long, *RaBitQ*, SIGMOD 2024,
 //! arXiv:2405.12497. Rows are centred and rotated at random; what a neighbour adds to its node is kept as one sign (or a
-//! few bits) per coordinate and two factors that make the estimate of a product unbiased. *Where we differ*: the node's
+//! few bits) per coordinate and two factors that make the estimate of a product unbiased (`factors.rs`; inner products differ there). *Where we differ*: the node's
 //! own row is kept in eight bits, the factors in half precision, and a query is looked up in exact integer sums.
 //!
 //! Cost: `planes / 8` bytes per coordinate and neighbour and 4 bytes of factors; one byte per coordinate of the own row.
 
+use crate::factors::{Products, half};
 use crate::floats::{float, largest};
 use crate::g4::STEPS;
 use crate::training::{check_metric, mean};
@@ -14,7 +15,7 @@ use crate::{Rotation, TrainError};
 use ann_core::simd::lanes::{GROUP, LANES, LaneKernel, TableQuery, block_len, place};
 use ann_core::simd::{Arch, Kernel, Op, f16};
 use ann_core::{LaneCodec, MatrixView, Metric, NodeCodec, Par, prepare_dense};
-use planes::{dot, dot_code, half, pack, tables, total, whole, widest};
+use planes::{dot, dot_code, pack, tables, total, whole, widest};
 
 #[cfg(feature = "persist")]
 mod persist;
@@ -219,7 +220,13 @@ impl NodeRabitq {
             let with_owner = dot_code(&code, owner) - owner_total;
             let codes = &mut codes[lane / LANES * block..][..block];
             pack(&code, self.planes, lane % LANES, codes);
-            let factor = if with_difference > 0.0 { norm / with_difference } else { 0.0 };
+            let products = Products {
+                norm: norm.into(),
+                code: with_difference.into(),
+                owner: dot(&difference, owner).into(),
+                owner_code: with_owner.into(),
+            };
+            let factor = products.factor(self.is_squared());
             let (first, second) =
                 if self.is_squared() { (norm + 2.0 * factor * with_owner, -2.0 * factor) } else { (0.0, -factor) };
             add[lane] = half(first / self.add_scale());

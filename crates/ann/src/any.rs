@@ -25,7 +25,7 @@ use ann_graph::{Hierarchy, HnswSearch};
 pub struct SearchParams {
     /// Graphs: candidates kept during the walk, at least `k`. Recall and time grow with it.
     pub ef: Option<usize>,
-    /// Partitions: lists that are scanned.
+    /// Partitions: lists that are scanned, in the mean; queries among many centres about as near look through more, others through fewer.
     pub nprobe: Option<usize>,
     /// Trees: rows that are compared.
     pub checks: Option<usize>,
@@ -34,7 +34,7 @@ pub struct SearchParams {
     /// The mean recall wanted, above 0 and below 1: what `reach` and `ef` must be is read from the calibration of the index
     /// ([`Index::calibrate`](crate::Index::calibrate)).
     pub target_recall: Option<f64>,
-    /// Graphs: what one search may cost.
+    /// Graphs and partitions: what one search may cost.
     pub limits: Limits,
     /// Graphs: how rows are looked for that a filter accepts.
     pub route: Option<Route>,

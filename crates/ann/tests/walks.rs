@@ -376,7 +376,10 @@ fn long_rows_of_floats_are_found_exactly_filtered_saved_and_widened() {
             for hit in wide(&index, query) {
                 hits += truth.iter().filter(|t| t.label == hit.label).count();
                 let same = truth.iter().find(|t| t.label == hit.label);
-                assert!(same.is_none_or(|t| (t.distance - hit.distance).abs() < 1e-5), "{spec} {metric}: {hit:?} {same:?}");
+                assert!(
+                    same.is_none_or(|t| (t.distance - hit.distance).abs() < 1e-5),
+                    "{spec} {metric}: {hit:?} {same:?}"
+                );
             }
             let odd = index.search_filtered(query, 30, &SearchParams::default(), &|label| label % 200 == 1).unwrap();
             assert_eq!(odd.len(), 21);

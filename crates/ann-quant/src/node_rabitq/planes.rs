@@ -1,7 +1,6 @@
 //! What node codes and queries are made with: planes of bits, tables of sums, and loops that processors run side by side.
 
 use crate::floats::{lanes, nearest};
-use ann_core::simd::f16;
 use ann_core::simd::lanes::{GROUP, LANES};
 
 /// Writes the bits of a code into its lane, plane by plane: see [`ann_core::simd::lanes::place`].
@@ -58,11 +57,6 @@ pub(super) fn widest(values: &[f32]) -> f32 {
         }
     }
     widest.into_iter().fold(0.0, f32::max)
-}
-
-/// The nearest number of half precision that is finite.
-pub(super) fn half(value: f32) -> f16 {
-    f16::from_f32(value.clamp(-65_504.0, 65_504.0))
 }
 
 /// `values * scale` as the nearest whole numbers, which must lie within ±2²².

@@ -16,6 +16,7 @@ pub(crate) struct Lists {
     meta: ListsMeta,
     store: NoRows,
     centres: crate::forgery::Rows,
+    margins: Vec<f32>,
     codec: Codec,
     lens: Vec<u32>,
     blocks: Vec<u32>,
@@ -87,6 +88,7 @@ impl Persist for Lists {
         writer.meta(&self.meta)?;
         writer.part("store", &self.store)?;
         writer.part("centres", &self.centres)?;
+        writer.section("margins", &self.margins)?;
         writer.part("codec", &self.codec)?;
         writer.section("lens", &self.lens)?;
         writer.section("blocks", &self.blocks)?;
@@ -100,6 +102,7 @@ impl Persist for Lists {
             meta: archive.meta()?,
             store: archive.part("store")?,
             centres: archive.part("centres")?,
+            margins: archive.section("margins")?.to_vec(),
             codec: archive.part("codec")?,
             lens: numbers("lens")?,
             blocks: numbers("blocks")?,
@@ -194,6 +197,11 @@ const LIES: &[Lie] = &[
     ("a centre more than there is", |f| f.index.centres.meta.len += 1),
     ("a centre less than there is", |f| f.index.centres.meta.len -= 1),
     ("centres of another metric", |f| f.index.centres.meta.metric = "ip".into()),
+    ("a margin too few", |f| f.index.margins.truncate(2)),
+    ("a margin too many", |f| f.index.margins.push(f32::MAX)),
+    ("a margin that is no number", |f| f.index.margins[1] = f32::NAN),
+    ("a margin without end", |f| f.index.margins[3] = f32::INFINITY),
+    ("margins that descend", |f| f.index.margins[0] = f32::MAX),
     ("spec with another number of lists", |f| f.meta.spec = "IVF5,RaBitQ1@l2".into()),
     ("spec with other codes", |f| f.meta.spec = "IVF4,RaBitQ2@l2".into()),
     ("spec with rows behind codes", |f| f.meta.spec = "IVF4,RaBitQ1,RFlat@l2".into()),
@@ -213,6 +221,9 @@ const ODDITIES: &[Lie] = &[
     ("factors that are no numbers", |f| f.index.codes.fill(0x7e)),
     ("a depth without end", |f| f.index.meta.depth = u64::MAX),
     ("a depth of 0", |f| f.index.meta.depth = 0),
+    ("no margins", |f| f.index.margins.clear()),
+    ("margins that are largest", |f| f.index.margins.fill(f32::MAX)),
+    ("margins that are least", |f| f.index.margins.fill(f32::MIN)),
     ("a tiny radius", |f| f.index.codec.meta.radius = f32::MIN_POSITIVE),
     ("a large radius", |f| f.index.codec.meta.radius = f32::MAX),
     ("a mean of the largest", |f| f.index.codec.mean.fill(f32::MAX)),
