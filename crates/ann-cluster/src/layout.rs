@@ -163,13 +163,16 @@ impl Forces<'_> {
 #[inline]
 fn acts(rate: f32, epoch: usize) -> Option<u32> {
     let epoch = epoch as f32;
-    let times = (epoch * rate).floor();
-    if times <= ((epoch - 1.0) * rate).floor() || times < 1.0 {
+    // As `floor`, of what is small and not negative (but for the epoch before the first, which counts for nothing): that is a call where processors need not have it.
+    let whole = |x: f32| x as i32 as f32;
+    let times = whole(epoch * rate);
+    if times <= whole((epoch - 1.0) * rate) || times < 1.0 {
         return None;
     }
     // The first of all is left out.
-    let pushes_by = |epoch: f32| ((epoch * rate / PER_PUSH).floor() - 1.0).max(0.0);
-    let before = ((times - 1.0) / rate).ceil();
+    let pushes_by = |epoch: f32| (whole(epoch * rate / PER_PUSH) - 1.0).max(0.0);
+    let last = (times - 1.0) / rate;
+    let before = whole(last) + f32::from(u8::from(whole(last) < last));
     // A small number that is not negative.
     Some((pushes_by(epoch) - pushes_by(before)).max(0.0) as u32)
 }

@@ -1,7 +1,8 @@
 //! The nearest rows of every row, by how unlike they are.
 //!
 //! Up to [`EXACT_ROWS`] rows all pairs are compared, tile by tile; of more rows a graph is built and every row looked
-//! up in it. The Python package finds neighbours by NN-descent, which misses some; here those of small data are exact.
+//! up in it. The Python package finds neighbours by NN-descent, which misses some; here those of small data are exact, but that
+//! some thousands of rows of floats are compared as bytes first, where these serve, and the nearest by bytes as they are.
 //!
 //! How unlike two rows are: `-log2(cos)` of floats, at least 0, with a cosine below the smallest positive number
 //! counted as that; `1 / dot` of small integers, and 2 where the product is not positive; `-log2(jaccard)` of bits.
@@ -12,13 +13,17 @@ use crate::{Embeddings, EvocError};
 use ann_core::distance::BitJaccard;
 use ann_core::{
     All, DistanceOracle, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, PushVector, RowError,
-    Scalar, ScratchPool, SpaceStore, TopK, VectorStore,
+    Scalar, ScratchPool, SpaceStore, TopK, VectorStore, stand_in,
 };
 use ann_graph::{BuildError, HnswScratch, HnswSearch, Pipnn, Quality};
 use std::borrow::Borrow;
 
 /// More rows are looked up in a graph.
 pub(crate) const EXACT_ROWS: usize = 20_000;
+/// Rows of a unit of parallel work.
+const SHARE: usize = 64;
+/// How many rows are kept by bytes beside as many as there are neighbours.
+const KEPT: usize = 16;
 
 /// The nearest rows of every row, itself first.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -87,6 +92,11 @@ impl Neighborhoods {
             Embeddings::Cosine(rows) => {
                 let row = |row| unit(rows.row(row));
                 let store = dense::<f32>(rows.len(), rows.dim(), row)?;
+                if store.len() <= exact_rows
+                    && let Some(bytes) = stand_in::bytes(*rows, Metric::Cosine)
+                {
+                    return search.by(&bytes, &store, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0));
+                }
                 search.of(store, row, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0))
             }
             Embeddings::Dot(rows) => {
@@ -165,20 +175,61 @@ impl Search<'_> {
 
     /// Compares all rows with all.
     fn exact<S: VectorStore>(self, store: &S, unlike: impl Fn(f32) -> f32 + Sync) -> Result<Neighborhoods, EvocError> {
+        let mut found = self.none();
+        let mut scratch = S::Scratch::default();
+        for (row, near) in (0u32..).zip(self.nearest(store, self.k)?) {
+            found.add(row, store.oracle_at(row, &mut scratch).distance(row), &near, &unlike);
+        }
+        Ok(found)
+    }
+
+    /// Compares all rows with all as `coarse` has them, and some of the nearest by that as they are.
+    fn by<C: VectorStore, S: VectorStore>(
+        self,
+        coarse: &C,
+        store: &S,
+        unlike: impl Fn(f32) -> f32 + Sync,
+    ) -> Result<Neighborhoods, EvocError> {
+        let kept = (self.k + KEPT).min(store.len());
+        let near = self.nearest(coarse, kept)?;
+        let pool = ScratchPool::<(S::Scratch, Vec<u32>, Vec<f32>)>::default();
+        let parts = self.par.map_chunks(near.len(), SHARE, &pool, |(scratch, ids, distances), range| {
+            let mut part = self.none();
+            for row in range {
+                ids.clear();
+                ids.extend(near[row].iter().map(|n| n.id));
+                distances.resize(ids.len(), 0.0);
+                // Stores number rows by u32.
+                let row = row as u32;
+                let oracle = store.oracle_at(row, scratch);
+                oracle.distances(ids, distances);
+                let mut top = TopK::new(self.k);
+                ids.iter().zip(&*distances).for_each(|(&id, &distance)| top.push(Neighbor::new(id, distance)));
+                part.add(row, oracle.distance(row), &top.into_sorted(), &unlike);
+            }
+            part
+        });
+        let mut found = self.none();
+        parts.into_iter().for_each(|part| found.append(part));
+        Ok(found)
+    }
+
+    /// The `k` nearest rows of every row.
+    fn nearest<S: VectorStore>(self, store: &S, k: usize) -> Result<Vec<Vec<Neighbor>>, EvocError> {
         /// Rows between two looks at the monitor.
         const STEP: usize = 4096;
         /// Rows that share a pass, and those that stay in the cache meanwhile.
-        const TILE: (usize, usize) = (64, 256);
+        const TILE: (usize, usize) = (SHARE, 256);
         let n = store.len();
         // Stores number rows by u32.
         let all: Vec<u32> = (0..n as u32).collect();
-        let mut found = self.none();
+        let mut found = Vec::with_capacity(n);
         let pool = ScratchPool::<(S::Scratch, Vec<f32>)>::default();
         for step in all.chunks(STEP) {
             self.monitor.report(u64::from(step[0]), n as u64)?;
             let parts = self.par.map_chunks(step.len(), TILE.0, &pool, |(scratch, tile), range| {
                 let queries = &step[range];
-                let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::new(self.k)).collect();
+                let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::new(k)).collect();
                 for rows in all.chunks(TILE.1) {
                     tile.resize(queries.len() * rows.len(), 0.0);
                     store.tile(queries, rows, scratch, tile);
@@ -186,13 +237,9 @@ impl Search<'_> {
                         offer(top, rows[0], line);
                     }
                 }
-                let mut part = self.none();
-                for (&row, top) in queries.iter().zip(tops) {
-                    part.add(row, store.oracle_at(row, scratch).distance(row), &top.into_sorted(), &unlike);
-                }
-                part
+                tops.into_iter().map(TopK::into_sorted).collect::<Vec<_>>()
             });
-            parts.into_iter().for_each(|part| found.append(part));
+            found.extend(parts.into_iter().flatten());
         }
         Ok(found)
     }
@@ -204,8 +251,6 @@ impl Search<'_> {
         row: impl Fn(usize) -> Q + Sync,
         unlike: impl Fn(f32) -> f32 + Sync,
     ) -> Result<Neighborhoods, EvocError> {
-        /// Rows of a unit of parallel work.
-        const CHUNK: usize = 64;
         let n = store.len();
         let batch = Pipnn { quality: Quality::Fast, seed: self.seed, ..Pipnn::default() };
         let graph = batch.build(store, self.par, self.monitor.silent()).map_err(|error| match error {
@@ -217,7 +262,7 @@ impl Search<'_> {
         self.monitor.report(n as u64 / 2, n as u64)?;
         let params = HnswSearch::ef((3 * self.k).max(48));
         let pool = ScratchPool::<(HnswScratch<S>, S::Scratch, Vec<Neighbor>)>::default();
-        let parts = self.par.map_chunks(n, CHUNK, &pool, |(scratch, own, out), range| {
+        let parts = self.par.map_chunks(n, SHARE, &pool, |(scratch, own, out), range| {
             let mut part = self.none();
             for id in range {
                 let query = row(id);
@@ -331,6 +376,26 @@ mod tests {
             let recall = hits as f64 / (14 * N) as f64;
             assert!(recall >= 0.95, "{name}: recall {recall:.3}");
         }
+    }
+
+    #[test]
+    fn rows_that_are_compared_as_bytes_first_have_nearly_the_neighbors_that_they_have() {
+        const N: usize = 4500;
+        let rows = mix128(N, 0).base;
+        assert!(stand_in::bytes(rows.view(), Metric::Cosine).is_some());
+        let found = find(&(&rows).into(), 15);
+        let store = dense::<f32>(N, 128, |row| unit(rows.row(row))).unwrap();
+        let search = Search { k: 15, seed: 0, exact_rows: N, par: Par::Ambient, monitor: Monitor::new() };
+        let truth = search.exact(&store, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0)).unwrap();
+        let (mut same, mut farther) = (0, 0);
+        for row in 0..N {
+            let [(ids, unlike), (true_ids, least)] = [found.of(row), truth.of(row)];
+            assert_eq!(ids[0] as usize, row);
+            same += ids.iter().filter(|id| true_ids.contains(id)).count();
+            farther += unlike.iter().zip(least).filter(|(a, b)| a > b).count();
+        }
+        assert!(same as f64 >= 0.9999 * (15 * N) as f64, "{same} of {}", 15 * N);
+        assert!(farther <= 50, "{farther}");
     }
 
     #[test]

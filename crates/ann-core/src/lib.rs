@@ -28,6 +28,7 @@ mod rerank;
 mod rng;
 mod space;
 mod split;
+pub mod stand_in;
 mod stats;
 mod store;
 mod topk;

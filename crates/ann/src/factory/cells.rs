@@ -1,12 +1,13 @@
 //! RP-forests and k-means trees behind the door of every index.
 
+use super::Structure;
 use super::build::{BuildOptions, Element};
 use super::tree::in_order;
-use super::{Structure, codes};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{
     ElementKind, Filter, FlatStore, Matrix, MatrixView, Monitor, Neighbor, Par, ReadRow, Reorder, RowSet, SearchStats,
+    stand_in,
 };
 use ann_tree::{CellTree, Centres, KMeansTreeParams, Planes, RpForestParams, TreeSearch};
 
@@ -40,7 +41,7 @@ fn tree<T: Element, C: Named>(
 ) -> Result<Box<dyn AnyIndex>, Error> {
     let &BuildOptions { metric, par, monitor, .. } = options;
     if T::KIND == ElementKind::F32
-        && let Some(halves) = codes::halves(vectors, metric)
+        && let Some(halves) = stand_in::halves(vectors, metric)
     {
         return Ok(Box::new(Erased::new(CellTree::<C, _>::build(halves, params, par, monitor)?)));
     }

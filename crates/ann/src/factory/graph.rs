@@ -1,11 +1,12 @@
 //! Building graphs: how rows are kept, and on what the links are chosen.
 
 use super::build::{BuildOptions, Element};
-use super::{Links, Structure, codes};
+use super::{Links, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Erased, RowStore, SearchParams};
 use ann_core::{
     ElementKind, Filter, FlatError, FlatStore, MatrixView, Monitor, Neighbor, Par, RowSet, SearchStats, VectorStore,
+    stand_in,
 };
 use ann_graph::{Hierarchy, Hnsw, HnswParams, HnswSearch, OcclusionRule, Pipnn};
 
@@ -68,7 +69,7 @@ impl Linking<'_> {
         match self.element {
             _ if self.ready.is_some() => None,
             ElementKind::U8 | ElementKind::I8 => None,
-            _ => codes::bytes(self.vectors, self.options.metric),
+            _ => stand_in::bytes(self.vectors, self.options.metric),
         }
     }
 }
@@ -93,7 +94,7 @@ fn married<S: VectorStore>(links: Hierarchy, store: S) -> Result<Hnsw<S>, Error>
 /// A graph over rows of `T`, or of `f32` in halves where these serve.
 pub(super) fn graph<T: Element>(linking: &Linking<'_>) -> Result<Box<dyn AnyIndex>, Error> {
     let (vectors, metric) = (linking.vectors, linking.options.metric);
-    let halves = if T::KIND == ElementKind::F32 { codes::halves(vectors, metric) } else { None };
+    let halves = if T::KIND == ElementKind::F32 { stand_in::halves(vectors, metric) } else { None };
     Ok(match halves {
         Some(halves) => Box::new(Erased::new(linking.over(halves, false)?)),
         None => Box::new(Erased::new(linking.over(FlatStore::<T>::from_rows(vectors, metric)?, false)?)),

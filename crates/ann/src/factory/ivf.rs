@@ -2,12 +2,12 @@
 
 use super::build::{BuildOptions, Element};
 use super::quant::{Refined, encode};
-use super::{Code, Codes, ListCode, Refine, Structure, codes};
+use super::{Code, Codes, ListCode, Refine, Structure};
 use crate::Error;
 use crate::any::{AnyIndex, Dense, Effort, Erased, RowStore, SearchParams, compare_all};
 use ann_core::{
     ElementKind, Filter, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, Rerank, RowSet,
-    SearchStats, SplitStore,
+    SearchStats, SplitStore, stand_in,
 };
 use ann_partition::{Ivf, IvfParams, IvfSearch, NoRows};
 use ann_quant::{CodeStore, Sq};
@@ -37,7 +37,7 @@ pub(super) fn ivf<T: Element>(
     let whole = matches!(list, ListCode::Flat) || refine == Some(Refine::Flat) && !matches!(list, ListCode::Codes(_));
     if whole
         && T::KIND == ElementKind::F32
-        && let Some(halves) = codes::halves(vectors, metric)
+        && let Some(halves) = stand_in::halves(vectors, metric)
     {
         return making.over(halves);
     }

@@ -9,8 +9,6 @@ mod blocks;
 mod build;
 #[cfg(feature = "tree")]
 mod cells;
-#[cfg(any(feature = "graph", feature = "tree"))]
-mod codes;
 #[cfg(feature = "graph")]
 mod convert;
 #[cfg(feature = "graph")]

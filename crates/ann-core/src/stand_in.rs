@@ -1,10 +1,10 @@
-//! Stand-ins for rows of floats: bytes to build a graph on, halves to walk on or to compare the rows of cells by.
+//! Stand-ins for rows of floats: bytes to build a graph on or to find candidates by, halves to walk on or to compare the rows of cells by.
 //!
 //! Building and walking wait for memory, so fewer bytes per row are time. A stand-in is used where it tells neighbours
 //! apart as the rows do, which a sample shows; rows that crowd together far from the origin, or whose few large values
 //! drown the others, are compared as they are.
 
-use ann_core::{
+use crate::{
     DistanceOracle, FlatStore, Matrix, MatrixView, Metric, Neighbor, PushVector, SplitStore, TopK, VectorStore,
 };
 
@@ -20,9 +20,20 @@ const NEAREST: usize = 10;
 /// Share of the nearest by stand-in that must be among the nearest.
 const AGREED: f64 = 0.9;
 
-/// `vectors` as bytes, if these rank neighbours nearly as the vectors do.
-#[cfg(any(feature = "graph", test))]
-pub(crate) fn bytes(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<FlatStore<i8>> {
+/// `vectors`, `(n, dim)`, as bytes, if these rank neighbours nearly as the vectors do: of the ten nearest in a sample of 4,096 rows nine in ten are the same. `None` also where there are fewer than
+/// 4,096 rows, or one does not fit the metric.
+///
+/// Cost: 64 queries of the sample and one pass over the rows.
+///
+/// ```
+/// use ann_core::{Matrix, Metric, VectorStore, split_mix, stand_in, unit};
+/// let rows = Matrix::new((0..5000 * 8).map(|i| unit(split_mix(7, i)) as f32 - 0.5).collect(), 8)?;
+/// let bytes = stand_in::bytes(rows.view(), Metric::L2);
+/// assert_eq!(bytes.map(|rows| (rows.len(), rows.memory_usage() / rows.len())), Some((5000, 64)));
+/// assert!(stand_in::bytes(rows.view().slice(0..100), Metric::L2).is_none());
+/// # Ok::<(), ann_core::ShapeError>(())
+/// ```
+pub fn bytes(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<FlatStore<i8>> {
     let largest = |row: &[f32]| row.iter().fold(0f32, |most, x| most.max(x.abs()));
     // Direction alone counts under cosine, so that every row may use the whole range.
     let common = (metric != Metric::Cosine).then(|| largest(vectors.as_slice()));
@@ -41,8 +52,11 @@ pub(crate) fn bytes(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<Flat
     if vectors.len() < MIN_ROWS || !agrees(vectors, metric, code) { None } else { code(vectors) }
 }
 
-/// `vectors` in halves, if these rank neighbours nearly as the vectors do and hold every value.
-pub(crate) fn halves(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<SplitStore> {
+/// `vectors`, `(n, dim)`, in halves, if these rank neighbours nearly as the vectors do, as [`bytes`] tells it, and hold every value. `None` also where there are fewer than 4,096 rows, or these have less than 96
+/// columns: shorter ones gain less than it costs to put them together again.
+///
+/// Cost: as [`bytes`].
+pub fn halves(vectors: MatrixView<'_, f32>, metric: Metric) -> Option<SplitStore> {
     let split = |rows: MatrixView<'_, f32>| SplitStore::from_rows(rows, metric).ok();
     let serve = vectors.len() >= MIN_ROWS && vectors.dim() >= MIN_SPLIT_DIM && agrees(vectors, metric, split);
     if serve { split(vectors) } else { None }
@@ -88,7 +102,7 @@ fn nearest<S: VectorStore>(rows: &S, probe: u32) -> (Vec<Neighbor>, Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ann_core::{split_mix, unit};
+    use crate::{split_mix, unit};
 
     /// Rows around `offset`, spread by `spread`, in 100 dimensions.
     fn rows(count: usize, offset: f32, spread: f32) -> Matrix<f32> {
