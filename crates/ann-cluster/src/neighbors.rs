@@ -92,12 +92,12 @@ impl Neighborhoods {
             Embeddings::Cosine(rows) => {
                 let row = |row| unit(rows.row(row));
                 let store = dense::<f32>(rows.len(), rows.dim(), row)?;
-                if store.len() <= exact_rows
-                    && let Some(bytes) = stand_in::bytes(*rows, Metric::Cosine)
-                {
-                    return search.by(&bytes, &store, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0));
+                let unlike = |distance: f32| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0);
+                let bytes = if store.len() <= exact_rows { stand_in::bytes(*rows, Metric::Cosine) } else { None };
+                match bytes {
+                    Some(bytes) => search.by(&bytes, &store, unlike),
+                    None => search.of(store, row, unlike),
                 }
-                search.of(store, row, |distance| (-(-distance).max(f32::MIN_POSITIVE).log2()).max(0.0))
             }
             Embeddings::Dot(rows) => {
                 let row = |row| rows.row(row).iter().map(|x| x.widen()).collect();
