@@ -54,6 +54,7 @@ impl Margins {
         (margins.is_empty() || sound).then_some(Self(margins))
     }
 
+    #[cfg(feature = "persist")]
     pub(crate) fn parts(&self) -> &[f32] {
         &self.0
     }
