@@ -98,7 +98,7 @@ class RabitqIvf:
 
 class Annoy:
     SETTING = ['search_k']
-    TREES = 100
+    TREES = 50
 
     def __init__(self, rows, cosine, threads):
         import annoy
