@@ -29,7 +29,7 @@ const AGREED: f64 = 0.9;
 /// use ann_core::{Matrix, Metric, VectorStore, split_mix, stand_in, unit};
 /// let rows = Matrix::new((0..5000 * 8).map(|i| unit(split_mix(7, i)) as f32 - 0.5).collect(), 8)?;
 /// let bytes = stand_in::bytes(rows.view(), Metric::L2);
-/// assert_eq!(bytes.map(|rows| (rows.len(), rows.memory_usage() / rows.len())), Some((5000, 64)));
+/// assert_eq!(bytes.map(|rows| (rows.len(), rows.memory_usage() / rows.len())), Some((5000, 8)));
 /// assert!(stand_in::bytes(rows.view().slice(0..100), Metric::L2).is_none());
 /// # Ok::<(), ann_core::ShapeError>(())
 /// ```
