@@ -9,10 +9,8 @@ marked with `!`. Needs h5py, numpy and the libraries. Run it from the root of th
 """
 import argparse, json, os, re, subprocess, tempfile, time
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 import h5py, numpy as np
-
-K = 10
+from peers import K, recall
 
 
 def ours(args, spec):
@@ -23,7 +21,7 @@ def ours(args, spec):
     return [('ann', lines[0]['build_s'], [line['recall'] for line in lines])]
 
 
-def faiss(rows, queries, cosine, nlist, codes, args):
+def faiss(rows, queries, nlist, codes, args):
     import faiss
     faiss.omp_set_num_threads(args.threads)
     start = time.perf_counter()
@@ -35,7 +33,7 @@ def faiss(rows, queries, cosine, nlist, codes, args):
     return 'faiss', build_s, search
 
 
-def rabitqlib(rows, queries, cosine, nlist, bits, args):
+def rabitqlib(rows, queries, nlist, bits, args):
     import rabitqlib
     start = time.perf_counter()
     means = rabitqlib.RaBitQKMeans(rows.shape[1], nlist, num_threads=args.threads, final_assignment=rabitqlib.FinalAssignmentMode.Exact)
@@ -58,27 +56,17 @@ def scann(rows, queries, cosine, nlist, m, threshold, args):
     return f'scann, threshold {threshold}', build_s, lambda nprobe: index.search_batched(queries, leaves_to_search=nprobe)[0]
 
 
-def peers(spec, *data):
+def peers(spec, rows, queries, cosine, args):
     """The peers of one of our strings, built one after the other."""
     nlist, codes = re.fullmatch(r'IVF(\d+),(\w+)', spec).groups()
     number = [int(text) for text in re.findall(r'\d+', codes)]
-    *data, args = data
     if codes.startswith('RaBitQ'):
-        yield rabitqlib(*data, int(nlist), number[0], args)
+        yield rabitqlib(rows, queries, int(nlist), number[0], args)
     elif codes.startswith('ScaNN'):
         for threshold in float('nan'), 0.2:
-            yield scann(*data, int(nlist), number[0], threshold, args)
+            yield scann(rows, queries, cosine, int(nlist), number[0], threshold, args)
     else:
-        yield faiss(*data, int(nlist), codes, args)
-
-
-def recall(found, rows, queries, bound, cosine):
-    hits = 0
-    for query, ids, bound in zip(queries, np.asarray(found).astype(np.int64), bound):
-        near = rows[np.unique(ids[ids >= 0])]
-        distances = 1 - near @ query if cosine else np.linalg.norm(near - query, axis=1)
-        hits += int((distances <= bound).sum())
-    return hits / (len(queries) * K)
+        yield faiss(rows, queries, int(nlist), codes, args)
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

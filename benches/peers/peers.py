@@ -15,6 +15,16 @@ def lists(n):
     return 2 ** int(np.round(np.log2(4 * np.sqrt(n))))
 
 
+def recall(found, rows, queries, bound, cosine):
+    """Share of the K results of every query that are no farther than its `bound`."""
+    hits = 0
+    for query, ids, bound in zip(queries, np.asarray(found).astype(np.int64), bound):
+        near = rows[np.unique(ids[ids >= 0])]
+        distances = 1 - near @ query if cosine else np.linalg.norm(near - query, axis=1)
+        hits += int((distances <= bound).sum())
+    return hits / (len(queries) * K)
+
+
 class Hnswlib:
     SETTING = ['ef']
 

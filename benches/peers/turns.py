@@ -10,7 +10,7 @@ Needs h5py, numpy and the library itself. Run it from the root of the repository
 """
 import argparse, json, math, statistics, subprocess, tempfile, time
 import h5py, numpy as np
-from peers import K, Peer
+from peers import K, Peer, recall
 
 
 def front(points):
@@ -81,13 +81,7 @@ class Theirs:
             start = time.perf_counter()
             found = self.peer.search(self.queries, setting, self.threads)
             best = min(best, time.perf_counter() - start)
-        found = np.asarray(found).astype(np.int64)
-        hits = 0
-        for query, ids, bound in zip(self.queries, found, self.bound):
-            rows = self.base[np.unique(ids[ids >= 0])]
-            distances = 1 - rows @ query if self.cosine else np.linalg.norm(rows - query, axis=1)
-            hits += int((distances <= bound).sum())
-        return hits / found.size, len(found) / best, setting
+        return recall(found, self.base, self.queries, self.bound, self.cosine), len(found) / best, setting
 
 
 def resident():
