@@ -344,7 +344,7 @@ impl Block {
     }
 
     fn offer(&mut self, oracle: &impl DistanceOracle, top: &mut TopK) {
-        oracle.exact(&self.ids, &mut self.distances);
+        oracle.exact_within(top.threshold(), &self.ids, &mut self.distances);
         offer_all(&self.distances, top, |i| self.ids[i]);
     }
 }

@@ -186,6 +186,10 @@ impl<C: DistanceOracle, R: DistanceOracle> DistanceOracle for RerankOracle<C, R>
         self.fine.exact(ids, out);
     }
 
+    fn exact_within(&self, threshold: f32, ids: &[u32], out: &mut [f32]) {
+        self.fine.exact_within(threshold, ids, out);
+    }
+
     fn floor(&self, estimate: f32) -> f32 {
         if self.roots {
             let root = (estimate.max(0.0).sqrt() - self.reach).max(0.0);

@@ -232,8 +232,16 @@ impl DistanceOracle for SplitOracle<'_> {
     }
 
     fn exact(&self, ids: &[u32], out: &mut [f32]) {
-        let low = self.store.low_rows();
-        ids.iter().for_each(|&id| low.prefetch(id, usize::MAX));
+        /// Rows asked for ahead of the one that is compared.
+        const AHEAD: usize = 4;
+        let (high, low) = (self.store.high.kernel_rows(), self.store.low_rows());
+        let ask = |&id: &u32| {
+            high.prefetch(id, usize::MAX);
+            low.prefetch(id, usize::MAX);
+        };
+        let (soon, later) = ids.split_at(AHEAD.min(ids.len()));
+        let mut later = later.iter();
+        soon.iter().for_each(ask);
         let [query, row] = &mut *self.rows.borrow_mut();
         let query = match self.query {
             Query::Given(query) => query,
@@ -243,6 +251,7 @@ impl DistanceOracle for SplitOracle<'_> {
             }
         };
         for (&id, out) in ids.iter().zip(out.iter_mut()) {
+            later.next().into_iter().for_each(ask);
             self.store.join(id, row);
             *out = self.store.kernel.pair(query, row);
         }
@@ -250,6 +259,34 @@ impl DistanceOracle for SplitOracle<'_> {
             Metric::Cosine => out.iter_mut().for_each(|x| *x = unit_distance(*x)),
             Metric::InnerProduct => out.iter_mut().for_each(|x| *x = -*x),
             _ => {}
+        }
+    }
+
+    fn exact_within(&self, threshold: f32, ids: &[u32], out: &mut [f32]) {
+        // Kernels round: a sum of squares by such a share, a product of unit vectors by so much. That of others has no bound here.
+        let rounding = 2.0 * f32::EPSILON * self.store.stride() as f32;
+        if threshold == f32::INFINITY || self.store.metric == Metric::InnerProduct {
+            return self.exact(ids, out);
+        }
+        let beyond = |estimate: f32| {
+            let floor = match self.store.metric {
+                Metric::L2 => self.floor(estimate) * (1.0 - rounding),
+                _ => self.floor(estimate) - rounding,
+            };
+            estimate.is_finite() && floor > threshold
+        };
+        self.distances(ids, out);
+        let low = self.store.low_rows();
+        ids.iter()
+            .zip(&*out)
+            .filter(|&(_, &estimate)| !beyond(estimate))
+            .for_each(|(&id, _)| low.prefetch(id, usize::MAX));
+        for (id, out) in ids.chunks(1).zip(out.chunks_mut(1)) {
+            if beyond(out[0]) {
+                out[0] = f32::INFINITY;
+            } else {
+                self.exact(id, out);
+            }
         }
     }
 
@@ -398,6 +435,16 @@ mod tests {
     }
 
     #[test]
+    fn rows_beyond_a_threshold_are_not_put_together() {
+        let rows = Matrix::from_rows(&[[0.0, 0.1], [0.3, 0.1], [0.0, 0.2], [0.4, 0.3]]).unwrap();
+        let store = SplitStore::from_rows(rows.view(), Metric::L2).unwrap();
+        let mut scratch = SplitScratch::default();
+        let (oracle, mut found) = (store.oracle(rows.row(0), &mut scratch), [0.0; 4]);
+        oracle.exact_within(0.02, &[0, 1, 2, 3], &mut found);
+        assert_eq!(found, [0.0, f32::INFINITY, 0.1 * 0.1, f32::INFINITY]);
+    }
+
+    #[test]
     fn tiles_and_exact_distances_of_rows_are_what_oracles_say() {
         let rows = Matrix::new((0..30 * 19).map(|i| ((i * 7919) % 1000) as f32 / 3000.0 - 0.1).collect(), 19).unwrap();
         for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
@@ -456,6 +503,13 @@ mod tests {
                 oracle.exact(&ids, &mut exact);
                 flat.oracle(rows.row(0), &mut flat_scratch).distances(&ids, &mut whole);
                 prop_assert_eq!(&exact, &whole);
+                for &threshold in exact.iter().chain(&[f32::INFINITY, 0.0, -1.0]) {
+                    oracle.exact_within(threshold, &ids, &mut estimates);
+                    for (&within, &exact) in estimates.iter().zip(&exact) {
+                        prop_assert!(within == exact || within > threshold && exact > threshold, "{metric} {threshold}: {within} {exact}");
+                    }
+                }
+                oracle.distances(&ids, &mut estimates);
                 for (&estimate, &exact) in estimates.iter().zip(&exact) {
                     let slack = 1e-5 * (1.0 + exact.abs());
                     prop_assert!(oracle.floor(estimate) <= exact + slack, "{metric}: {estimate} for {exact}");

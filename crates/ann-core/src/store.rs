@@ -32,6 +32,16 @@ pub trait DistanceOracle {
         self.distances(ids, out);
     }
 
+    /// As [`Self::exact`], but a row that is farther than `threshold` for certain may be given any distance beyond it: scans
+    /// that keep the nearest have no use for the others.
+    ///
+    /// # Panics
+    /// As [`Self::distances`].
+    fn exact_within(&self, threshold: f32, ids: &[u32], out: &mut [f32]) {
+        let _ = threshold;
+        self.exact(ids, out);
+    }
+
     /// The least that the exact distance to a row can be whose estimate is `estimate`, up to rounding.
     fn floor(&self, estimate: f32) -> f32 {
         estimate

@@ -4,9 +4,10 @@
 //! hops* (Patel et al., *ACORN*, SIGMOD 2024, arXiv:2403.04871, its form without extra links, through rows that are not accepted only) computes no
 //! distance to a row that is not accepted, but loses its way where hardly any is two links away from another. *A scan* compares every accepted
 //! row. The share of all rows is known to some filters and estimated for others by asking a few rows; that near the query is what the rows
-//! within two links of the entry tell, and the two are far apart for filters that go with the query or against it. The route that should
+//! within two links of the entry tell. Where it is much larger, the filter goes with the query, and a walk finds what it looks for on its usual way. Where it
+//! is much smaller, the filter goes against the query or the entry lies astray: a short walk tells, if a scan is dear. The route that should
 //! cost the least is taken. Should it go wrong nevertheless, a walk that has cost far more than it should gives way to a scan, and so does one in two hops
-//! that ends without `k` rows: `min(k, matches)` rows are always returned.
+//! that ends without `k` rows: `min(k, matches)` rows are always returned. The example `measure_filters` sets the routes beside each other.
 
 use crate::HnswSearch;
 use crate::adjacency::NONE;
@@ -17,19 +18,23 @@ use ann_core::{DistanceOracle, Filter, Limits, Neighbor, Route, TopK};
 
 /// Accepted rows that a walk in two hops starts from, beside the entry: the entry may lie where no row is accepted.
 const SEEDS: usize = 16;
-/// A scan reads rows in order and without links: so much less does a distance cost.
-const SCANNED: f64 = 0.5;
+/// Comparing a row of a scan, beside a distance of a walk, which has links to follow: .5 to 1 where few of the rows are accepted.
+const SCANNED: f64 = 0.75;
 /// Asking a filter about a row that knows its rows no better, beside a distance.
 const ASKED: f64 = 0.05;
 /// Scans that cost less than finding out what else there is.
-const LITTLE: f64 = 200.0;
+const LITTLE: f64 = 300.0;
 /// Above this share the neighbours of a row hold enough accepted ones.
 const MOST_FOR_TWO_HOPS: f64 = 0.4;
-/// Accepted rows among those at two links, below which a walk over them comes apart.
-const FEWEST_AT_TWO_HOPS: f64 = 10.0;
+/// Accepted rows among those at two links, below which a walk over them comes apart: with 10 of 1,000 it takes an `ef` of 250 to 500 to find .95.
+const FEWEST_AT_TWO_HOPS: f64 = 30.0;
+/// Where so much larger a share is accepted near the query than of all rows, the filter goes with the query.
+const WITH: f64 = 3.0;
 /// Where so much smaller a share is accepted near the query than of all rows, what is accepted lies far away, and the nearest of it all over the
 /// place: walks find a part of it at any effort.
 const AGAINST: f64 = 0.25;
+/// Scans that cost so many times what a walk does without a filter wait for a walk that takes not much longer than that.
+const DEAR: f64 = 16.0;
 /// Candidates for each result that a walk which ends by its reach is taken to need: its `ef` is what it may have at the most.
 const EF_PER_RESULT: usize = 8;
 /// Rows compared by one call.
@@ -56,7 +61,7 @@ pub(crate) trait Ground {
 /// Memory of searches with a filter.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
-    /// Accepted rows of the sample; then those of a block.
+    /// Accepted rows of a sample, or of a block.
     rows: Vec<u32>,
     distances: Vec<f32>,
     nearest: TopK,
@@ -65,8 +70,8 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// What share of `len` rows `filter` accepts, or seems to, above 0.
     fn share(&mut self, len: usize, filter: &impl Filter) -> f64 {
-        let guess = sampled_share(len, filter, &mut self.rows);
-        filter.known_count().map_or(guess, |count| count.clamp(1, len) as f64 / len as f64)
+        let known = filter.known_count().map(|count| count.clamp(1, len) as f64 / len as f64);
+        known.unwrap_or_else(|| sampled_share(len, filter, &mut self.rows))
     }
 
     /// Replaces `out` by the `k` nearest of all accepted rows.
@@ -81,9 +86,12 @@ impl Accepted {
         let Self { rows, distances, nearest } = self;
         let mut accepted = filter.among(0..len as u32);
         nearest.reset(k);
+        // The first block is measured whole, and tells what the others must be nearer than.
+        let mut block = k.clamp(BLOCK / 16, BLOCK);
         loop {
             rows.clear();
-            rows.extend(accepted.by_ref().take(BLOCK));
+            rows.extend(accepted.by_ref().take(block));
+            block = BLOCK;
             if rows.is_empty() {
                 break;
             }
@@ -92,7 +100,7 @@ impl Accepted {
                 break;
             }
             distances.resize(rows.len(), 0.0);
-            oracle.exact(rows, distances);
+            oracle.exact_within(nearest.threshold(), rows, distances);
             walk.stats.evaluations += rows.len() as u64;
             rows.iter().zip(&*distances).for_each(|(&row, &distance)| nearest.push(Neighbor::new(row, distance)));
         }
@@ -141,6 +149,7 @@ pub(crate) fn find<G: Ground, F: Filter>(
     match params.route.unwrap_or_else(|| costs.cheapest()) {
         Route::TwoHops => {
             walk.stats.route = Route::TwoHops;
+            sampled_share(len, filter, &mut accepted.rows);
             accepted.rows.truncate(SEEDS);
             accepted.rows.extend_from_slice(starts);
             walk.reset(view, Effort { two_hops: true, ..effort });
@@ -154,7 +163,7 @@ pub(crate) fn find<G: Ground, F: Filter>(
         Route::Scan => accepted.scan(oracle, filter, (len, k, limits), walk, out),
         // Enums of other crates may grow.
         _ => {
-            let patience = if params.route.is_some() { None } else { Some(costs.patience()) };
+            let patience = params.route.is_none().then_some(costs.patience as u64);
             let within = Limits { evaluations: limits.evaluations.into_iter().chain(patience).min(), ..limits };
             walk_through(graph, oracle, filter, starts, (k, Effort { limits: within, ..effort }), walk, out);
             if walk.stats.cut_short && !limits.reached(&walk.stats) {
@@ -215,16 +224,19 @@ fn walk_from<G: Ground, F: Filter>(
 struct Costs {
     /// Of all rows, those that are accepted.
     share: f64,
-    walk: f64,
-    two_hops: f64,
     scan: f64,
+    two_hops: f64,
+    walk: f64,
+    /// After which a walk is on a wrong track.
+    patience: f64,
 }
 
 impl Costs {
     /// Where `share` of `len` rows are accepted, which the filter lists if it is `known`.
     fn of_scan(share: f64, len: usize, known: bool) -> Self {
         let asked = if known { 0.0 } else { ASKED * len as f64 };
-        Self { share, walk: f64::INFINITY, two_hops: f64::INFINITY, scan: SCANNED * share * len as f64 + asked }
+        let scan = SCANNED * share * len as f64 + asked;
+        Self { share, scan, two_hops: f64::INFINITY, walk: f64::INFINITY, patience: f64::INFINITY }
     }
 
     /// Where some of the rows near the query are accepted.
@@ -232,12 +244,15 @@ impl Costs {
         // Without a filter: a line through what HNSW graphs with 32 links need on easy and on hard sets of 50,000 to 300,000 rows.
         let unfiltered = 200.0 + 12.0 * ef as f64;
         let share = accepted as f64 / near.max(1) as f64;
-        if share < AGAINST * self.share {
-            return;
-        }
-        self.walk = unfiltered / share;
-        if share < MOST_FOR_TWO_HOPS && accepted as f64 >= FEWEST_AT_TWO_HOPS {
-            self.two_hops = 1.5 * unfiltered;
+        if share > WITH * self.share {
+            (self.walk, self.patience) = (unfiltered, 4.0 * unfiltered);
+        } else if share >= AGAINST * self.share {
+            (self.walk, self.patience) = (unfiltered / share, 4.0 * unfiltered / share);
+            if share < MOST_FOR_TWO_HOPS && accepted as f64 >= FEWEST_AT_TWO_HOPS {
+                self.two_hops = 1.5 * unfiltered;
+            }
+        } else if self.scan > DEAR * unfiltered {
+            (self.walk, self.patience) = (unfiltered, 2.0 * unfiltered);
         }
     }
 
@@ -249,11 +264,6 @@ impl Costs {
         } else {
             Route::Walk
         }
-    }
-
-    /// Distances after which a walk is on a wrong track.
-    fn patience(&self) -> u64 {
-        (4.0 * self.walk) as u64
     }
 }
 
@@ -277,7 +287,10 @@ mod tests {
         assert_eq!(route(0.1, 40, 1_000), Route::Scan);
         // With the query, and against it.
         assert_eq!(route(0.1, 400, 100_000), Route::Walk);
-        assert_eq!(route(0.5, 0, 100_000), Route::Scan);
-        assert_eq!(route(0.5, 40, 100_000), Route::Scan);
+        assert_eq!(route(0.02, 60, 100_000), Route::Walk);
+        assert_eq!(route(0.5, 0, 10_000), Route::Scan);
+        assert_eq!(route(0.5, 40, 10_000), Route::Scan);
+        // A walk that does not last is tried before a scan of so many rows.
+        assert_eq!(route(0.5, 0, 100_000), Route::Walk);
     }
 }

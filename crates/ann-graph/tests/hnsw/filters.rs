@@ -1,7 +1,7 @@
 //! Filters: as many results as there are to find, all accepted, and nearly the nearest, however few are accepted.
 
 use crate::support::{recall_of, store};
-use ann_core::{All, Filter, FlatStore, Predicate, Searcher, SortedIds, split_mix};
+use ann_core::{All, Filter, FlatStore, Predicate, RowSet, Searcher, SortedIds, split_mix};
 use ann_graph::{Hnsw, HnswSearch};
 use ann_testkit::portable::{self, Portable};
 
@@ -38,6 +38,26 @@ fn accepted_rows_far_from_the_query_are_found() {
     let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(64));
     let found = searcher.search_filtered(query, 10, &filter).unwrap();
     assert!(found.iter().filter(|n| nearest_of_far.contains(&n.id)).count() >= 9, "{found:?} {nearest_of_far:?}");
+}
+
+#[test]
+fn a_filter_that_goes_with_the_query_costs_what_none_does() {
+    // The nearest twentieth of 20,000: a walk meets little else, and a scan of them is no cheaper.
+    let set = portable::mix128(20_000, 40);
+    let hnsw = Hnsw::builder().ef_construction(64).build(store::<f32>(set.base.view(), set.metric)).unwrap();
+    let (mut compared, mut unfiltered, mut hits) = (0, 0, 0);
+    let mut searcher = Searcher::new(&hnsw, HnswSearch::ef(24));
+    for query in set.queries.rows() {
+        let nearest = ann_testkit::nearest(set.base.view(), query, set.metric, 1_000);
+        let near: RowSet = nearest.iter().map(|n| n.0).collect();
+        searcher.search(query, 10).unwrap();
+        unfiltered += searcher.stats().evaluations;
+        let found = searcher.search_filtered(query, 10, &near).unwrap();
+        hits += found.iter().filter(|n| nearest[..10].iter().any(|near| near.0 == n.id)).count();
+        compared += searcher.stats().evaluations;
+    }
+    assert!(compared * 2 <= unfiltered * 3, "{compared} against {unfiltered}");
+    assert!(hits >= 380, "{hits} of 400");
 }
 
 #[test]

@@ -68,6 +68,10 @@ impl<O: DistanceOracle> DistanceOracle for SubsetOracle<'_, O> {
         self.in_blocks(ids, out, |rows, out| self.oracle.exact(rows, out));
     }
 
+    fn exact_within(&self, threshold: f32, ids: &[u32], out: &mut [f32]) {
+        self.in_blocks(ids, out, |rows, out| self.oracle.exact_within(threshold, rows, out));
+    }
+
     fn floor(&self, estimate: f32) -> f32 {
         self.oracle.floor(estimate)
     }
