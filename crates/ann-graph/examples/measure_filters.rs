@@ -6,6 +6,7 @@
 use ann_core::{Exact, Filter, FlatStore, Matrix, MatrixView, Metric, Monitor, Par, Predicate, Route, RowSet};
 use ann_core::{Searcher, SplitStore, VectorStore};
 use ann_graph::{Hnsw, HnswSearch, Pipnn};
+use std::io::Write;
 use std::time::Instant;
 
 type Failure = Box<dyn std::error::Error>;
@@ -35,14 +36,15 @@ fn run<S: VectorStore<Vector = [f32]> + Clone>(store: S, queries: MatrixView<'_,
     let (n, queries) = (store.len(), queries.slice(0..QUERIES));
     let exact = Exact::new(store.clone());
     let graph = Pipnn::default().build(store, Par::Threads(2), Monitor::new())?;
-    let mut ranked = Vec::new();
+    let (mut ranked, mut out) = (Vec::new(), std::io::stdout().lock());
     for query in queries.rows() {
         ranked.push(Searcher::new(&exact, ()).search(query, n)?.iter().map(|found| found.id).collect::<Vec<u32>>());
     }
-    println!(
+    writeln!(
+        out,
         "{:<7} {:>6} {:<8} {:<14} {:>5} {:>6} {:>9} {:>9}",
         "filter", "share", "as", "route", "ef", "recall", "us", "compared"
-    );
+    )?;
     for near in [false, true] {
         for share in [0.1, 0.01, 0.001] {
             let count = (share * n as f64) as usize;
@@ -58,7 +60,7 @@ fn run<S: VectorStore<Vector = [f32]> + Clone>(store: S, queries: MatrixView<'_,
                     let line = measure(&graph, queries, &ranked, &sets, route, asked)?;
                     let (name, form) = (if near { "near" } else { "random" }, if asked { "closure" } else { "set" });
                     let route = route.map_or("chosen".to_owned(), |route| format!("{route:?}"));
-                    println!("{name:<7} {share:>6} {form:<8} {route:<14} {line}");
+                    writeln!(out, "{name:<7} {share:>6} {form:<8} {route:<14} {line}")?;
                 }
             }
         }
