@@ -37,6 +37,26 @@ pub trait Index: Send + Sync {
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, VectorError>;
 
+    /// Queries that [`Self::search_group`] is best given at a time.
+    const GROUP: usize = 32;
+
+    /// Adds what each of `queries` finds to `batch`, and what that cost: the same as one by one, which is how it is done where nothing is gained by looking for
+    /// several together.
+    ///
+    /// # Errors
+    /// [`RowError`] for the first query that does not fit the index, counted from the start of `queries`.
+    fn search_group<F: Filter>(
+        &self,
+        queries: &[&Self::Vector],
+        k: usize,
+        params: &Self::Params,
+        filter: &F,
+        scratch: &mut Self::Scratch,
+        batch: &mut Batch,
+    ) -> Result<(), RowError> {
+        search_each(self, queries, k, params, filter, scratch, batch)
+    }
+
     /// Bytes held, by part.
     fn memory_usage(&self) -> MemoryUsage;
 }
@@ -166,8 +186,30 @@ impl<R: AsRef<[Neighbor]>> FromIterator<R> for Batch {
     }
 }
 
-/// Queries per unit of parallel work: enough to hide the cost of handing it out, few enough to share evenly.
-const BATCH_CHUNK: usize = 32;
+/// [`Index::search_group`], one by one.
+///
+/// # Errors
+/// [`RowError`] for the first query that does not fit the index.
+pub fn search_each<I: Index + ?Sized>(
+    index: &I,
+    queries: &[&I::Vector],
+    k: usize,
+    params: &I::Params,
+    filter: &impl Filter,
+    scratch: &mut I::Scratch,
+    batch: &mut Batch,
+) -> Result<(), RowError> {
+    let mut out = Vec::new();
+    for (row, query) in queries.iter().enumerate() {
+        let stats = index.search_with(query, k, params, filter, scratch, &mut out);
+        let stats = stats.map_err(|source| RowError { row, source })?;
+        batch.push_with(&out, stats);
+    }
+    Ok(())
+}
+
+/// Groups that a batch makes for every thread at the least, so that all have work to the end.
+const SHARES: usize = 4;
 
 /// Searches every row of `queries`; the same results as one by one, on any number of threads.
 ///
@@ -181,16 +223,14 @@ pub fn search_batch<T: Sync, I: Index<Vector = [T]>>(
     filter: &(impl Filter + Sync),
     par: Par,
 ) -> Result<Batch, RowError> {
-    let pool = ScratchPool::<(I::Scratch, Vec<Neighbor>)>::default();
+    let pool = ScratchPool::<I::Scratch>::default();
     let parts = par.install(|par| {
-        par.map_chunks(queries.len(), BATCH_CHUNK, &pool, |(scratch, out), range| {
+        let group = I::GROUP.min(queries.len().div_ceil(SHARES * par.threads()));
+        par.map_chunks(queries.len(), group, &pool, |scratch, range| {
             let mut batch = Batch::default();
-            for row in range {
-                let stats = index
-                    .search_with(queries.row(row), k, params, filter, scratch, out)
-                    .map_err(|source| RowError { row, source })?;
-                batch.push_with(out, stats);
-            }
+            let group: Vec<&[T]> = range.clone().map(|row| queries.row(row)).collect();
+            let searched = index.search_group(&group, k, params, filter, scratch, &mut batch);
+            searched.map_err(|RowError { row, source }| RowError { row: range.start + row, source })?;
             Ok(batch)
         })
     });

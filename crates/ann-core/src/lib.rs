@@ -42,7 +42,7 @@ pub use exact::{Exact, ExactScratch};
 pub use filter::{All, Filter, Predicate, RowSet, SortedIds};
 pub use flat::{FlatError, FlatOracle, FlatScratch, FlatStore};
 pub use gauge::Gauge;
-pub use index::{Batch, Index, Searcher, search_batch};
+pub use index::{Batch, Index, Searcher, search_batch, search_each};
 pub use limits::{Limits, Reach};
 pub use matrix::{Matrix, MatrixView, ShapeError};
 pub use metric::{Metric, MetricError};

@@ -80,6 +80,16 @@ impl Par {
         }
     }
 
+    /// How many threads there are to share work among: for how much is handed out at a time, never for what comes of it.
+    pub(crate) fn threads(self) -> usize {
+        match self {
+            Self::Threads(threads) => threads.max(1),
+            #[cfg(feature = "rayon")]
+            Self::Ambient => rayon::current_num_threads(),
+            _ => 1,
+        }
+    }
+
     /// Runs `f` with the pool that this value asks for; inside, [`Par::Threads`] has become [`Par::Ambient`] or
     /// [`Par::Serial`]. Builders call it once at their door, so that a pool is made once.
     pub fn install<R: Send>(self, f: impl FnOnce(Self) -> R + Send) -> R {

@@ -95,13 +95,20 @@ where
                 }
                 best = best.min(busy() - start);
             }
+            let mut together = f64::INFINITY;
+            for _ in 0..3 {
+                let start = busy();
+                ann_core::search_batch(&index, queries, 10, &search, &ann_core::All, Par::Serial)?;
+                together = together.min(busy() - start);
+            }
             let n = queries.len() as f64;
             println!(
-                "nprobe {nprobe:4}{} rerank {:4}: recall {:.4}, {:8.0} queries/s, {:.0} scored, {:.0} measured",
+                "nprobe {nprobe:4}{} rerank {:4}: recall {:.4}, {:8.0} queries/s, {:8.0} in a batch, {:.0} scored, {:.0} measured",
                 if adaptive { ", adaptive," } else { "" },
                 rerank.unwrap_or(0),
                 hits as f64 / n / 10.0,
                 n / best,
+                n / together,
                 evaluations as f64 / n,
                 refined as f64 / n
             );

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod group;
 mod ivf;
 mod params;
 mod rows;
