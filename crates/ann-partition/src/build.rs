@@ -68,7 +68,7 @@ impl<S: ListRows> Ivf<S> {
             });
             let mut lists = Lists::new(places, centres.len(), codec.block_len());
             encode(&mut lists, &codec, &centres, vectors, par, monitor)?;
-            let centres = Centres::new(centres.view(), metric, coarse.as_ref(), margins)?;
+            let centres = Centres::new(centres.view(), metric, coarse.as_ref(), margins, par)?;
             Ok(Self { params: *params, metric, centres, codec, lists, store, depth: DEPTH })
         })
     }

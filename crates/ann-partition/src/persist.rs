@@ -7,7 +7,7 @@ use crate::codec::Codec;
 use crate::lists::Lists;
 use crate::probing::Margins;
 use crate::{Ivf, IvfParams, ListCode, ListRows};
-use ann_core::{FlatStore, LaneCodec, Metric, VectorStore};
+use ann_core::{FlatStore, LaneCodec, Metric, Par, VectorStore};
 use ann_io::container::{Archive, LoadError, Persist, SaveError, Writer};
 use ann_quant::{LanePq, NodeRabitq};
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ impl<S: ListRows + Persist> Persist for Ivf<S> {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX).min(1 << 20);
         let margins = Margins::from_parts(archive.section::<f32>("margins")?.to_vec(), centres.len())
             .ok_or_else(|| archive.corrupt("margins", "no ascending numbers, one for every step"))?;
-        let centres = Centres::over(centres, metric, coarse.as_ref(), margins);
+        let centres = Centres::over(centres, metric, coarse.as_ref(), margins, Par::Ambient);
         Ok(Self { params, metric, centres, codec, lists, store, depth })
     }
 }
