@@ -63,11 +63,53 @@ impl Gauge {
     /// these values.
     #[inline]
     pub fn stored(&self, value: f64) -> f32 {
-        let stored = match self.kind {
-            Kind::Plain => value,
-            Kind::Square(factor) => value * value.abs() * factor,
-        };
+        let stored = self.of(value);
         // Rounding to f32 may raise it.
         (((stored - self.least).min(stored) * (1.0 - self.share)) as f32).next_down()
+    }
+
+    /// The most that may be stored where the metric is `value` or less.
+    #[inline]
+    pub fn stored_at_most(&self, value: f64) -> f32 {
+        let stored = self.of(value);
+        // Rounding to f32 may lower it.
+        (((stored + self.least).max(stored) / (1.0 - self.share)) as f32).next_up()
+    }
+
+    /// What is stored for `value` without errors.
+    #[inline]
+    fn of(&self, value: f64) -> f64 {
+        match self.kind {
+            Kind::Plain => value,
+            Kind::Square(factor) => value * value.abs() * factor,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is stored for a value lies between what may be stored for it, and is read as something around it.
+        #[test]
+        fn what_is_stored_lies_between_its_limits(
+            value in 0.0..1e6f64, error in -1.0..1.0f64, share in 0.0..1e-3f64, least in 0.0..1e-3f64, factor in 0.5..2.0f64, squares: bool,
+        ) {
+            let gauge = if squares { Gauge::square(factor, share, least) } else { Gauge::plain(share, least) };
+            let right = gauge.of(value);
+            let stored = (right + 0.999 * error * (share * right / (1.0 + share) + least)) as f32;
+            prop_assert!(gauge.stored(value) <= stored && stored <= gauge.stored_at_most(value));
+            // Up to what the sum above rounds.
+            prop_assert!(gauge.at_least(stored) <= value * (1.0 + 1e-6) + 1e-6 && value <= gauge.at_most(stored) * (1.0 + 1e-6) + 1e-6);
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_excludes_nothing() {
+        let gauge = Gauge::square(1.0, 1e-6, 1e-12);
+        assert_eq!(gauge.stored_at_most(f64::INFINITY), f32::INFINITY);
+        assert_eq!(gauge.stored(f64::NEG_INFINITY), f32::NEG_INFINITY);
     }
 }

@@ -52,21 +52,19 @@ impl<S, O: DistanceOracle> Branches for BallBranches<'_, S, O> {
             found.to.offer(distance, center);
         }
         let (others, limit) = (&reaches[places.start + 1..places.end], gauge.at_most(found.to.threshold()));
-        // Rows that are nearer to the center than the first of these, or farther than the second, are farther from the query than the limit.
-        let (least, most) = (gauge.at_least(distance) - limit, gauge.at_most(distance) + limit);
+        // Rows that are nearer to the center than the first of these, or farther than the second, are farther from the query than the limit. Reaches ascend; so few are
+        // counted faster than searched.
+        let least = gauge.stored(gauge.at_least(distance) - limit);
+        let most = gauge.stored_at_most(gauge.at_most(distance) + limit);
+        let start = places.start + 1;
         let from = match others {
-            [first, ..] if gauge.at_most(*first) < least => {
-                others.partition_point(|&reach| gauge.at_most(reach) < least)
-            }
+            [first, ..] if *first < least => others.iter().filter(|&&reach| reach < least).count(),
             _ => 0,
         };
         let to = match others {
-            [.., last] if gauge.at_least(*last) > most => {
-                others.partition_point(|&reach| gauge.at_least(reach) <= most)
-            }
+            [.., last] if *last > most => others.iter().filter(|&&reach| reach <= most).count(),
             _ => others.len(),
         };
-        let start = places.start + 1;
         found.compare(self.oracle, order.rows(), start + from.min(to)..start + to);
     }
 }
