@@ -12,8 +12,8 @@
 use crate::{Embeddings, EvocError};
 use ann_core::distance::BitJaccard;
 use ann_core::{
-    All, DistanceOracle, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, PushVector, RowError,
-    Scalar, ScratchPool, SpaceStore, TopK, VectorStore, stand_in,
+    All, DistanceOracle, FlatError, FlatStore, Index, MatrixView, Metric, Monitor, Neighbor, Par, PushVector,
+    Reservoir, RowError, Scalar, ScratchPool, SpaceStore, TopK, VectorStore, stand_in,
 };
 use ann_graph::{BuildError, HnswScratch, HnswSearch, Pipnn, Quality};
 use std::borrow::Borrow;
@@ -224,20 +224,21 @@ impl Search<'_> {
         // Stores number rows by u32.
         let all: Vec<u32> = (0..n as u32).collect();
         let mut found = Vec::with_capacity(n);
-        let pool = ScratchPool::<(S::Scratch, Vec<f32>)>::default();
+        let pool = ScratchPool::<(S::Scratch, Vec<f32>, Vec<Reservoir>)>::default();
         for step in all.chunks(STEP) {
             self.monitor.report(u64::from(step[0]), n as u64)?;
-            let parts = self.par.map_chunks(step.len(), TILE.0, &pool, |(scratch, tile), range| {
+            let parts = self.par.map_chunks(step.len(), TILE.0, &pool, |(scratch, tile, nearest), range| {
                 let queries = &step[range];
-                let mut tops: Vec<TopK> = queries.iter().map(|_| TopK::new(k)).collect();
+                nearest.resize_with(TILE.0, Reservoir::default);
+                nearest.iter_mut().for_each(|nearest| nearest.reset(k));
                 for rows in all.chunks(TILE.1) {
                     tile.resize(queries.len() * rows.len(), 0.0);
                     store.tile(queries, rows, scratch, tile);
-                    for (top, line) in tops.iter_mut().zip(tile.chunks_exact(rows.len())) {
-                        offer(top, rows[0], line);
+                    for (nearest, line) in nearest.iter_mut().zip(tile.chunks_exact(rows.len())) {
+                        offer(nearest, rows[0], line);
                     }
                 }
-                tops.into_iter().map(TopK::into_sorted).collect::<Vec<_>>()
+                nearest[..queries.len()].iter_mut().map(|nearest| nearest.sorted().collect()).collect::<Vec<_>>()
             });
             found.extend(parts.into_iter().flatten());
         }
@@ -287,14 +288,16 @@ impl Search<'_> {
 }
 
 /// Pushes what may enter. Nearly nothing does, so sixteen are dismissed at a time.
-fn offer(top: &mut TopK, first: u32, distances: &[f32]) {
+fn offer(nearest: &mut Reservoir, first: u32, distances: &[f32]) {
     for (ids, chunk) in (first..).step_by(16).zip(distances.chunks(16)) {
-        let threshold = top.threshold();
-        if chunk.iter().fold(true, |all, &distance| all & (distance > threshold)) {
+        let bound = nearest.bound();
+        if chunk.iter().fold(true, |all, &distance| all & (distance > bound)) {
             continue;
         }
         for (id, &distance) in (ids..).zip(chunk) {
-            top.push(Neighbor::new(id, distance));
+            if distance <= nearest.bound() {
+                nearest.push(id, distance);
+            }
         }
     }
 }

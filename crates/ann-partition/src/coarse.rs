@@ -6,12 +6,11 @@
 
 use crate::codec::Query;
 use crate::lists::{Lists, NO_ROW};
-use crate::pool::Pool;
 use crate::probing::Margins;
 use ann_core::simd::lanes::LANES;
 use ann_core::{
-    DistanceOracle, FlatError, FlatStore, LaneCodec, Matrix, MatrixView, Metric, Neighbor, NodeCodec, Par, VectorStore,
-    prepare_dense,
+    DistanceOracle, FlatError, FlatStore, LaneCodec, Matrix, MatrixView, Metric, Neighbor, NodeCodec, Par, Reservoir,
+    VectorStore, prepare_dense,
 };
 use ann_quant::{KMeans, KMeansParams, NodeRabitq, NodeRabitqQuery, TrainError};
 
@@ -55,7 +54,7 @@ struct Codes {
 pub(crate) struct Ranking {
     query: Vec<f32>,
     store: <FlatStore<f32> as VectorStore>::Scratch,
-    pool: Pool,
+    pool: Reservoir,
     ids: Vec<u32>,
     distances: Vec<f32>,
     /// The lists, nearest first.
@@ -192,7 +191,7 @@ impl Codes {
     }
 
     /// Scores the centres of `groups` and keeps the nearest in `pool`.
-    fn scan(&self, query: &NodeRabitqQuery, groups: &[Neighbor], pool: &mut Pool) {
+    fn scan(&self, query: &NodeRabitqQuery, groups: &[Neighbor], pool: &mut Reservoir) {
         let (block_len, origin) = (self.codec.codes_len(LANES), self.codec.origin(query));
         let (mut out, mut near) = ([[0.0; LANES]; BLOCKS], [0; BLOCKS]);
         for run in groups.iter().flat_map(|group| self.lists.runs(group.id as usize, BLOCKS)) {

@@ -18,7 +18,6 @@ mod rows;
 mod coarse;
 mod codec;
 mod lists;
-mod pool;
 mod probing;
 mod refine;
 mod search;

@@ -8,14 +8,13 @@
 use crate::coarse::Ranking;
 use crate::codec::{Codec, Query, of_metric, scaled};
 use crate::group::Group;
-use crate::pool::Pool;
 use crate::refine::Estimates;
 use crate::{Ivf, IvfSearch, ListRows};
 use ann_core::simd::Rows;
 use ann_core::simd::lanes::LANES;
 use ann_core::{
-    Batch, DistanceOracle, Filter, Index, MemoryUsage, Neighbor, Route, RowError, SearchStats, TopK, VectorError,
-    VectorStore,
+    Batch, DistanceOracle, Filter, Index, MemoryUsage, Neighbor, Reservoir, Route, RowError, SearchStats, TopK,
+    VectorError, VectorStore,
 };
 
 /// Blocks that are scored together: 128 rows.
@@ -56,7 +55,7 @@ impl<S: VectorStore> Default for IvfScratch<S> {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// By code, or by the estimates of a store.
-    pub(crate) pool: Pool,
+    pub(crate) pool: Reservoir,
     pub(crate) rows: Vec<u32>,
     pub(crate) distances: Vec<f32>,
     pub(crate) top: TopK,

@@ -1,13 +1,26 @@
-//! The best candidates of a scan: a heap would be too slow for what passes at first.
+//! The nearest of a scan in which much passes at first, too much for a heap.
 
-use ann_core::Neighbor;
+use crate::Neighbor;
 
 /// Keeps the `want` nearest of everything pushed, ties by id, in no order.
 ///
-/// A reservoir of twice as many: when it is full, the farther half goes, and what is farther than the rest need not be pushed any more. What
-/// is kept in the end does not depend on the order of the pushes.
+/// Room for twice as many and some more: when it is full, the farther half goes, and what is farther than the rest need not be pushed any more. What
+/// is kept in the end does not depend on the order of the pushes. What is no number has no place here. [`TopK`](crate::TopK) knows after every push how near the next must be, which is worth its price where
+/// looking at the next is dear.
+///
+/// ```
+/// use ann_core::{Neighbor, Reservoir};
+/// let mut nearest = Reservoir::default();
+/// nearest.reset(2);
+/// for (id, distance) in [3.0, 1.0, 2.0].into_iter().enumerate() {
+///     if distance <= nearest.bound() {
+///         nearest.push(id as u32, distance);
+///     }
+/// }
+/// assert!(nearest.sorted().eq([Neighbor::new(1, 1.0), Neighbor::new(2, 2.0)]));
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Pool {
+pub struct Reservoir {
     /// Distance, in bits that order as numbers do, above the id.
     keys: Vec<u64>,
     want: usize,
@@ -17,9 +30,9 @@ pub(crate) struct Pool {
 /// Room beyond `want`, so that small pools are not thinned all the time.
 const SPARE: usize = 32;
 
-impl Pool {
+impl Reservoir {
     /// Forgets everything and keeps `want` from now on.
-    pub(crate) fn reset(&mut self, want: usize) {
+    pub fn reset(&mut self, want: usize) {
         self.keys.clear();
         self.want = want;
         self.bound = f32::INFINITY;
@@ -32,17 +45,23 @@ impl Pool {
 
     /// Anything farther is of no use.
     #[inline]
-    pub(crate) fn bound(&self) -> f32 {
+    pub fn bound(&self) -> f32 {
         self.bound
     }
 
     /// Number of candidates, of which `want` count.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.keys.len().min(self.want)
     }
 
+    /// Whether there is no candidate, or none is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Offers a row; one beyond [`Self::bound`] only costs time.
     #[inline]
-    pub(crate) fn push(&mut self, id: u32, distance: f32) {
+    pub fn push(&mut self, id: u32, distance: f32) {
         self.keys.push(u64::from(ordered(distance)) << 32 | u64::from(id));
         if self.keys.len() >= self.room() {
             self.thin();
@@ -61,13 +80,13 @@ impl Pool {
     }
 
     /// What was kept, in no order that means anything.
-    pub(crate) fn kept(&mut self) -> impl Iterator<Item = Neighbor> + '_ {
+    pub fn kept(&mut self) -> impl Iterator<Item = Neighbor> + '_ {
         self.thin();
         self.keys.iter().map(|&key| neighbor(key))
     }
 
     /// What was kept, nearest first.
-    pub(crate) fn sorted(&mut self) -> impl Iterator<Item = Neighbor> + '_ {
+    pub fn sorted(&mut self) -> impl Iterator<Item = Neighbor> + '_ {
         self.thin();
         self.keys.sort_unstable();
         self.keys.iter().map(|&key| neighbor(key))
@@ -81,7 +100,8 @@ fn neighbor(key: u64) -> Neighbor {
 /// Bits that order as numbers do.
 #[inline]
 fn ordered(x: f32) -> u32 {
-    let bits = x.to_bits();
+    // Zeros of either sign are equal.
+    let bits = (x + 0.0).to_bits();
     bits ^ (((bits as i32 >> 31) as u32) | 1 << 31)
 }
 
@@ -97,8 +117,8 @@ mod tests {
     proptest! {
         #[test]
         fn keeps_what_a_full_sort_would(distances in proptest::collection::vec(-9i8..20, 0..300), want in 0usize..40) {
-            let mut all: Vec<_> = (0u32..).zip(&distances).map(|(id, &d)| Neighbor::new(id, f32::from(d))).collect();
-            let mut pool = Pool::default();
+            let mut all: Vec<_> = (0u32..).zip(&distances).map(|(id, &d)| Neighbor::new(id, if d == -1 { -0.0 } else { f32::from(d.max(-1)) })).collect();
+            let mut pool = Reservoir::default();
             pool.reset(want);
             for n in all.iter().rev() {
                 if n.distance <= pool.bound() {
@@ -114,7 +134,7 @@ mod tests {
         fn bits_order_as_numbers(a: f32, b: f32) {
             prop_assume!(!a.is_nan() && !b.is_nan() && a != b);
             prop_assert_eq!(a < b, ordered(a) < ordered(b));
-            prop_assert_eq!(number(ordered(a)).to_bits(), a.to_bits());
+            prop_assert_eq!(number(ordered(a)), a);
         }
     }
 }
