@@ -133,7 +133,8 @@ pub(crate) fn find<G: Ground, F: Filter>(
         return walk_through(graph, oracle, filter, starts, (k, effort), walk, out);
     }
     let limits = effort.limits;
-    let mut costs = Costs::of_scan(accepted.share(len, filter), len, filter.known_count().is_some());
+    let known = filter.known_count().is_some();
+    let mut costs = Costs::of_scan(accepted.share(len, filter), len, known);
     if params.route == Some(Route::Scan) || params.route.is_none() && costs.scan <= LITTLE {
         return accepted.scan(oracle, filter, (len, k, limits), walk, out);
     }
@@ -149,7 +150,10 @@ pub(crate) fn find<G: Ground, F: Filter>(
     match params.route.unwrap_or_else(|| costs.cheapest()) {
         Route::TwoHops => {
             walk.stats.route = Route::TwoHops;
-            sampled_share(len, filter, &mut accepted.rows);
+            if known {
+                // Others were sampled for their share.
+                sampled_share(len, filter, &mut accepted.rows);
+            }
             accepted.rows.truncate(SEEDS);
             accepted.rows.extend_from_slice(starts);
             walk.reset(view, Effort { two_hops: true, ..effort });

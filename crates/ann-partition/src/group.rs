@@ -63,8 +63,7 @@ impl<S: ListRows> Ivf<S> {
             queries.iter().zip(stores).map(|(query, scratch)| self.store.oracle(query, scratch)).collect();
         for (i, query) in queries.iter().enumerate() {
             let (prepared, found) = (&mut prepared[i], &mut found[i]);
-            found.reserve(wanted.k, wanted.depth);
-            found.pool.reset(wanted.depth);
+            found.reset(wanted.k, wanted.depth);
             self.centres.rank(query, nprobe, params.adaptive, prepared, &mut scratch.ranking);
             self.codec.prepare(query, self.centres.codec(), prepared);
             let (first, later) = scratch.ranking.found.split_at(FIRST.min(scratch.ranking.found.len()));

@@ -67,8 +67,9 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Room for what a search may put here, so that a later one with another filter asks for none.
-    pub(crate) fn reserve(&mut self, k: usize, depth: usize) {
+    /// Forgets everything, with room for what a search may put here, so that a later one with another filter asks for none.
+    pub(crate) fn reset(&mut self, k: usize, depth: usize) {
+        self.pool.reset(depth);
         self.rows.clear();
         self.rows.reserve(ROWS);
         self.distances.clear();
@@ -278,7 +279,7 @@ impl<S: ListRows> Ivf<S> {
                 break;
             }
             distances.resize(rows.len(), 0.0);
-            oracle.exact(rows, distances);
+            oracle.exact_within(top.threshold(), rows, distances);
             stats.evaluations += rows.len() as u64;
             rows.iter().zip(&*distances).for_each(|(&id, &distance)| top.push(Neighbor::new(id, distance)));
         }
@@ -314,7 +315,7 @@ impl<S: ListRows> Index for Ivf<S> {
             return Ok(stats);
         }
         let IvfScratch { query: prepared, ranking, store, found, .. } = scratch;
-        found.reserve(k, depth);
+        found.reset(k, depth);
         let oracle = self.store.oracle(query, store);
         let nprobe = params.nprobe.clamp(1, self.nlist());
         let accepts = self.accepts(filter, nprobe);
@@ -325,7 +326,6 @@ impl<S: ListRows> Index for Ivf<S> {
         let rare = accepts == Accepts::Rare;
         self.centres.rank(query, nprobe, params.adaptive, prepared, ranking);
         self.codec.prepare(query, self.centres.codec(), prepared);
-        found.pool.reset(depth);
         for (i, list) in ranking.found.iter().enumerate() {
             if params.limits.reached(&stats) {
                 stats.cut_short = true;
